@@ -1,0 +1,145 @@
+package vault
+
+import (
+	"crypto/rand"
+	"strconv"
+	"unicode/utf8"
+
+	tinksubtle "github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/secure/precis"
+
+	"chartkey/backend/fault"
+)
+
+const (
+	// minPassphrase and maxPassphrase are in characters and bytes: NIST SP 800-63B
+	// section 5.1.1.2 asks for at least 8; the upper bound only keeps nonsense out.
+	minPassphrase = 8
+	maxPassphrase = 1024
+
+	// saltSize is RFC 9106 section 3.1's recommendation.
+	saltSize = 16
+
+	// The most that a stored header may ask for.
+	maxTime      = 16
+	maxMemoryKiB = 512 << 10
+	maxThreads   = 16
+)
+
+// Cost is what deriving a key from a passphrase takes (Argon2id). The zero Cost
+// is RFC 9106 section 4's second recommended option: 3 passes over 64 MiB by 4 threads.
+type Cost struct {
+	Time      uint32 `json:"time"`
+	MemoryKiB uint32 `json:"memory_kib"`
+	Threads   uint8  `json:"threads"`
+}
+
+func recommendedCost() Cost { return Cost{Time: 3, MemoryKiB: 64 << 10, Threads: 4} }
+
+func (c Cost) valid() bool {
+	return c.Time >= 1 && c.Time <= maxTime &&
+		c.Threads >= 1 && c.Threads <= maxThreads &&
+		c.MemoryKiB >= 8*uint32(c.Threads) && c.MemoryKiB <= maxMemoryKiB // 8 a thread: RFC 9106 section 3.1
+}
+
+// KDF is how a vault's passphrase becomes the key that wraps its master key.
+type KDF struct {
+	// Name is "argon2id".
+	Name string `json:"name"`
+	Salt []byte `json:"salt"`
+	Cost
+}
+
+const argon2id = "argon2id"
+
+func newKDF(cost Cost) (KDF, error) {
+	if cost == (Cost{}) {
+		cost = recommendedCost()
+	}
+	if !cost.valid() {
+		return KDF{}, fault.New("passphrase-cost", "The cost asked for is outside what a vault accepts.", "Leave it out to use the recommended one.")
+	}
+	k := KDF{Name: argon2id, Salt: make([]byte, saltSize), Cost: cost}
+	_, _ = rand.Read(k.Salt) // never fails
+	return k, nil
+}
+
+func (k KDF) valid() bool {
+	return k.Name == argon2id && len(k.Salt) == saltSize && k.Cost.valid()
+}
+
+// CheckNewPassphrase tells whether a passphrase may protect a vault: at least 8
+// characters, nothing that some keyboards cannot type again.
+func CheckNewPassphrase(passphrase Secret) error {
+	if passphrase.IsEmpty() {
+		return errPassphraseNeeded()
+	}
+	b, err := normalize(passphrase)
+	if err != nil {
+		return fault.New("passphrase-unusable", "The passphrase has characters that cannot be used.",
+			"Use letters, digits, punctuation and spaces.")
+	}
+	defer clear(b)
+	if utf8.RuneCount(b) < minPassphrase {
+		return fault.Newf("passphrase-too-short", "Choose a longer one; four or five unrelated words are easy to remember.",
+			"The passphrase is shorter than %d characters.", minPassphrase)
+	}
+	return nil
+}
+
+// normalize brings a passphrase into the form of RFC 8265's OpaqueString, so
+// that "é" opens the vault whichever way a keyboard composes it.
+func normalize(passphrase Secret) ([]byte, error) {
+	if len(passphrase.bytes()) > maxPassphrase {
+		return nil, strconv.ErrRange
+	}
+	return precis.OpaqueString.Bytes(passphrase.bytes())
+}
+
+func (k KDF) derive(passphrase []byte) []byte {
+	return argon2.IDKey(passphrase, k.Salt, k.Time, k.MemoryKiB, k.Threads, masterKeySize)
+}
+
+// binding covers every parameter: a changed one is noticed whatever it does to the key.
+func (k KDF) binding(vaultID string) []byte {
+	return bind("master", vaultID, k.Name, string(k.Salt),
+		strconv.FormatUint(uint64(k.Time), 10), strconv.FormatUint(uint64(k.MemoryKiB), 10), strconv.FormatUint(uint64(k.Threads), 10))
+}
+
+func (k KDF) wrap(vaultID string, passphrase Secret, master []byte) ([]byte, error) {
+	p, err := normalize(passphrase)
+	if err != nil {
+		return nil, errPassphraseWrong()
+	}
+	defer clear(p)
+	key := k.derive(p)
+	defer clear(key)
+	aead, err := tinksubtle.NewAESGCM(key)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Encrypt(master, k.binding(vaultID))
+}
+
+func (k KDF) unwrap(vaultID string, passphrase Secret, wrapped []byte) ([]byte, error) {
+	if passphrase.IsEmpty() {
+		return nil, errPassphraseNeeded()
+	}
+	p, err := normalize(passphrase)
+	if err != nil {
+		return nil, errPassphraseWrong()
+	}
+	defer clear(p)
+	key := k.derive(p)
+	defer clear(key)
+	aead, err := tinksubtle.NewAESGCM(key)
+	if err != nil {
+		return nil, err
+	}
+	master, err := aead.Decrypt(wrapped, k.binding(vaultID))
+	if err != nil {
+		return nil, errPassphraseWrong()
+	}
+	return master, nil
+}
