@@ -1,0 +1,128 @@
+// Package network is how Chartkey talks HTTPS to a health system: the hardened
+// client, the limits on what is read, and the faults that transport problems
+// become. It knows nothing of OAuth or FHIR; smart and fhir share it.
+package network
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// The waits of the default client. A hospital's gateway may be slow to answer
+// and is never slow to accept a connection.
+const (
+	dialTimeout   = 10 * time.Second
+	tlsTimeout    = 10 * time.Second
+	headerTimeout = 20 * time.Second
+	idleTimeout   = 60 * time.Second
+	// totalTimeout bounds a call whose context has no deadline.
+	totalTimeout = 60 * time.Second
+	// maxRedirects is what FollowSameOrigin allows.
+	maxRedirects = 3
+)
+
+// NewClient gives the hardened client: TLS 1.2 or later (SMART's conformance
+// asks for it), the proxy of the environment, a limit on each wait, no cookies
+// and no redirects.
+func NewClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:    tlsTimeout,
+			ResponseHeaderTimeout:  headerTimeout,
+			MaxResponseHeaderBytes: 256 << 10,
+			IdleConnTimeout:        idleTimeout,
+			MaxIdleConnsPerHost:    4,
+			ForceAttemptHTTP2:      true,
+		},
+		CheckRedirect: NoRedirects,
+		Timeout:       totalTimeout,
+	}
+}
+
+// NoRedirects hands a redirect to the caller as the answer it is. What carries
+// a secret is never sent on to another address.
+func NoRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// RedirectError is a redirect that FollowSameOrigin refused.
+type RedirectError struct{ Host string }
+
+func (e *RedirectError) Error() string {
+	return fmt.Sprintf("the server redirects to %s, which is not followed", e.Host)
+}
+
+// FollowSameOrigin follows a few redirects within scheme, host and port.
+func FollowSameOrigin(req *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects || !SameOrigin(req.URL, via[0].URL) {
+		return &RedirectError{Host: Clean(req.URL.Host, 100)}
+	}
+	return nil
+}
+
+// SameOrigin tells whether two absolute URLs share scheme, host and port.
+func SameOrigin(a, b *url.URL) bool {
+	return a.User == nil && b.User == nil && strings.EqualFold(a.Scheme, b.Scheme) &&
+		strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
+}
+
+func port(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	if strings.EqualFold(u.Scheme, "http") {
+		return "80"
+	}
+	return "443"
+}
+
+// IsLoopback tells whether a host (no port, brackets allowed) is this machine:
+// localhost, 127.0.0.0/8 or ::1. No name is looked up.
+func IsLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// MaySend tells whether a secret may travel to u: https, or http on this machine.
+func MaySend(u *url.URL) bool {
+	if u.Hostname() == "" || u.User != nil {
+		return false
+	}
+	switch strings.ToLower(u.Scheme) {
+	case "https":
+		return true
+	case "http":
+		return IsLoopback(u.Hostname())
+	}
+	return false
+}
+
+// TooLargeError is an answer of more than Limit bytes.
+type TooLargeError struct{ Limit int64 }
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("the answer is larger than %d bytes", e.Limit)
+}
+
+// Read reads a body of at most limit bytes, and fails rather than cut it.
+func Read(body io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, &TooLargeError{Limit: limit}
+	}
+	return b, nil
+}
