@@ -45,7 +45,7 @@ func CheckBaseURL(raw string) []Problem {
 		return []Problem{{"base-url-no-scheme", "The FHIR base URL does not begin with https://.", "Enter the whole address, like " + exampleBase + "."}}
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" || u.Opaque != "" || strings.Contains(raw, `\`) {
+	if err != nil || !plainHost(u) || u.Opaque != "" || strings.Contains(raw, `\`) {
 		return []Problem{{"base-url-not-a-url", "The FHIR base URL is not an address that can be used.", "Check it for missing or wrong characters; it looks like " + exampleBase + "."}}
 	}
 
@@ -128,6 +128,12 @@ func hiddenCharacter(raw string) (Problem, bool) {
 	return Problem{}, false
 }
 
+// plainHost tells whether u names a host in plain ASCII: neither what was
+// percent-encoded nor an IPv6 zone, which can pass for something else.
+func plainHost(u *url.URL) bool {
+	return u.Hostname() != "" && !strings.ContainsFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII || r == '%' || r <= ' ' })
+}
+
 func hasDotSegments(u *url.URL) bool {
 	return slices.ContainsFunc(strings.Split(u.Path, "/"), func(s string) bool { return s == "." || s == ".." })
 }
@@ -148,8 +154,8 @@ func NormalizeBaseURL(raw string) (string, error) {
 	switch {
 	case scheme != "https" && scheme != "http":
 		return "", errors.New("neither https nor http")
-	case u.Hostname() == "" || u.Opaque != "":
-		return "", errors.New("no host")
+	case !plainHost(u) || u.Opaque != "":
+		return "", errors.New("no host that can be compared")
 	case u.User != nil:
 		return "", errors.New("user-info before the host")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(raw, "#"):
