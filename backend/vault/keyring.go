@@ -92,7 +92,9 @@ func (k *Keyring) State(ctx context.Context) State {
 func (k *Keyring) Check(ctx context.Context) (State, error) {
 	ctx, cancel := context.WithTimeout(ctx, k.options.Timeout)
 	defer cancel()
-	f, err := within(ctx, k.underway, func() (finding, error) { return probe(ctx), nil })
+	// A look ends with ctx by itself, so it takes no place among the calls that
+	// may be stuck: a prompt nobody answers does not hide the state.
+	f, err := within(ctx, make(chan struct{}, 1), func() (finding, error) { return probe(ctx), nil })
 	if err != nil {
 		return KeyringSlow, explain(ctx, err)
 	}

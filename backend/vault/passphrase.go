@@ -94,6 +94,9 @@ func normalize(passphrase Secret) ([]byte, error) {
 	if len(passphrase.bytes()) > maxPassphrase {
 		return nil, strconv.ErrRange
 	}
+	if !utf8.Valid(passphrase.bytes()) { // precis would make one character of all that is not
+		return nil, strconv.ErrSyntax
+	}
 	return precis.OpaqueString.Bytes(passphrase.bytes())
 }
 

@@ -13,11 +13,12 @@ const mark = "‹secret›"
 // Secret is a value that must not be seen: a token, a client secret, a
 // passphrase, a key. However it is printed, logged or marshalled, it shows a
 // mark. Copies of a Secret share one buffer, so Wipe empties all of them. The
-// zero Secret is empty.
+// zero Secret is empty. Secrets are compared with Equal; == does not compile.
 type Secret struct {
-	// A pointer, because fmt prints a pointer below the top level as an address:
-	// a Secret in an unexported field of a printed struct has no methods fmt may call.
-	buf *buffer
+	// A function, because reflection cannot look into one. fmt calls no methods of
+	// a Secret in an unexported field; it would print a slice, and with some verbs
+	// what a pointer leads to.
+	buf func() *buffer
 }
 
 type buffer struct{ b []byte }
@@ -35,7 +36,8 @@ func ownSecret(b []byte) Secret {
 	if len(b) == 0 {
 		return Secret{}
 	}
-	return Secret{buf: &buffer{b: b}}
+	kept := &buffer{b: b}
+	return Secret{buf: func() *buffer { return kept }}
 }
 
 // Reveal gives the value as a string. A Go string cannot be wiped: reveal late
@@ -47,7 +49,7 @@ func (s Secret) bytes() []byte {
 	if s.buf == nil {
 		return nil
 	}
-	return s.buf.b
+	return s.buf().b
 }
 
 // IsEmpty tells whether there is no value, because none was given or it was wiped.
@@ -64,8 +66,9 @@ func (s Secret) Wipe() {
 	if s.buf == nil {
 		return
 	}
-	clear(s.buf.b)
-	s.buf.b = nil
+	kept := s.buf()
+	clear(kept.b)
+	kept.b = nil
 }
 
 // String gives the mark.
