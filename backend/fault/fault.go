@@ -7,21 +7,21 @@
 package fault
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 )
 
-// Error is a problem told to a person.
+// Error is a problem told to a person. Its JSON is the form in which it
+// leaves the process (NDJSON, the page); the cause stays behind.
 type Error struct {
 	// Code is a stable kebab-case word that programs match on.
-	Code string
+	Code string `json:"code"`
 	// Message says what happened, in the user's words, as one sentence.
-	Message string
+	Message string `json:"message"`
 	// Advice says what to do next, concretely. It is empty only where nothing can be done.
-	Advice string
+	Advice string `json:"advice"`
 	// Retryable is true where the same call may succeed later with nothing changed.
-	Retryable bool
+	Retryable bool `json:"retryable"`
 
 	cause error
 }
@@ -61,32 +61,6 @@ func (e *Error) Unwrap() error { return e.cause }
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
-}
-
-// Wire is the form in which a fault leaves the process (NDJSON, the page).
-type Wire struct {
-	Code      string `json:"code"`
-	Message   string `json:"message"`
-	Advice    string `json:"advice"`
-	Retryable bool   `json:"retryable"`
-}
-
-// Wire gives the published form of e. The cause stays behind.
-func (e *Error) Wire() Wire {
-	return Wire{Code: e.Code, Message: e.Message, Advice: e.Advice, Retryable: e.Retryable}
-}
-
-// MarshalJSON writes the published form.
-func (e *Error) MarshalJSON() ([]byte, error) { return json.Marshal(e.Wire()) }
-
-// UnmarshalJSON reads the published form back, for a fault that was stored.
-func (e *Error) UnmarshalJSON(b []byte) error {
-	var w Wire
-	if err := json.Unmarshal(b, &w); err != nil {
-		return err
-	}
-	*e = Error{Code: w.Code, Message: w.Message, Advice: w.Advice, Retryable: w.Retryable}
-	return nil
 }
 
 // From finds the fault in err, or makes an "internal" one of it, so that no

@@ -39,8 +39,8 @@ func TestAFaultSurvivesStorage(t *testing.T) {
 	if err := json.Unmarshal(b, &out); err != nil {
 		t.Fatal(err)
 	}
-	if out.Wire() != in.Wire() {
-		t.Errorf("out = %+v", out.Wire())
+	if out != *in {
+		t.Errorf("out = %+v", out)
 	}
 }
 

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"runtime"
+
+	"chartkey/backend/session"
+	"chartkey/backend/vault"
+	"chartkey/backend/workstation"
+)
+
+// App is what the page sees: each method calls the session or the
+// workstation and returns its value. Errors reach the page as typed faults.
+type App struct {
+	session *session.Session
+	desk    *workstation.Workstation
+}
+
+// AboutInfo tells which Chartkey this is and where its data lies.
+type AboutInfo struct {
+	Version    string   `json:"version"`
+	Commit     string   `json:"commit"`
+	Tags       []string `json:"tags"`
+	Go         string   `json:"go"`
+	DataFolder string   `json:"data_folder"`
+}
+
+// About tells which Chartkey this is.
+func (a *App) About() AboutInfo {
+	b := build()
+	return AboutInfo{b.Version, b.Commit, b.Tags, runtime.Version(), a.desk.Home()}
+}
+
+// Overview gives every connection, the vault and the sandbox.
+func (a *App) Overview() (session.Overview, error) { return a.session.Overview() }
+
+// RegistrationPage gives one registration with all that its page shows.
+func (a *App) RegistrationPage(id string) (session.RegistrationPage, error) {
+	return a.session.RegistrationPage(id)
+}
+
+// Defaults suggests what to fill in for an EHR, environment and audience.
+func (a *App) Defaults(ehr, environment, audience string) workstation.Defaults {
+	return workstation.SuggestDefaults(ehr, environment, audience)
+}
+
+// CheckRegistration tells what Save would say of the input.
+func (a *App) CheckRegistration(id string, in workstation.RegistrationInput) ([]workstation.FieldProblem, error) {
+	return a.desk.CheckRegistration(context.Background(), id, in)
+}
+
+// SaveRegistration saves, and a second later tests the configuration.
+func (a *App) SaveRegistration(id string, in workstation.RegistrationInput) (session.Saved, error) {
+	return a.session.SaveRegistration(id, in)
+}
+
+// RemoveRegistration forgets a registration with its secret and connection.
+func (a *App) RemoveRegistration(id string) error { return a.session.RemoveRegistration(id) }
+
+// StartTest runs a layer of the test; its checks come as "test" events.
+func (a *App) StartTest(id, layer string) { a.session.StartTest(id, workstation.Layer(layer)) }
+
+// CancelTest ends a test that runs.
+func (a *App) CancelTest(id string) { a.session.CancelTest(id) }
+
+// Connect begins a sign-in; its end comes as a "connect" event.
+func (a *App) Connect(id string) (workstation.LoginInfo, error) { return a.session.Connect(id) }
+
+// CancelConnect ends a sign-in that waits.
+func (a *App) CancelConnect(loginID string) error { return a.session.CancelConnect(loginID) }
+
+// OpenAgain opens the browser once more.
+func (a *App) OpenAgain(loginID string) error { return a.session.OpenAgain(loginID) }
+
+// CopyLink puts the sign-in's address on the clipboard.
+func (a *App) CopyLink(loginID string) error { return a.session.CopyLink(loginID) }
+
+// Refresh renews the access token now.
+func (a *App) Refresh(id string) (workstation.Status, error) { return a.session.Refresh(id) }
+
+// Disconnect ends a connection.
+func (a *App) Disconnect(id string) (workstation.Disconnection, error) {
+	return a.session.Disconnect(id)
+}
+
+// Explore does a FHIR GET with the stored grant.
+func (a *App) Explore(id, path string) (session.Exploration, error) {
+	return a.session.Explore(id, path)
+}
+
+// SandboxStatus tells how the sandbox fares.
+func (a *App) SandboxStatus() session.SandboxStatus { return a.session.SandboxStatus() }
+
+// SandboxStart starts the simulated EHR.
+func (a *App) SandboxStart() (session.SandboxStatus, error) { return a.session.SandboxStart() }
+
+// SandboxStop stops the simulated EHR.
+func (a *App) SandboxStop() session.SandboxStatus { return a.session.SandboxStop() }
+
+// SandboxRegister starts the sandbox and gives its registration.
+func (a *App) SandboxRegister() (workstation.Registration, error) {
+	return a.session.SandboxRegister()
+}
+
+// VaultStatus tells how the encryption key fares.
+func (a *App) VaultStatus() (workstation.VaultStatus, error) {
+	return a.desk.VaultStatus(context.Background())
+}
+
+// VaultUnlock unlocks by a passphrase or, with none, by the keyring.
+func (a *App) VaultUnlock(passphrase string) error {
+	return a.session.UnlockVault(vault.NewSecret(passphrase))
+}
+
+// VaultCreate makes a vault under a passphrase.
+func (a *App) VaultCreate(passphrase string) error {
+	return a.session.CreateVault(vault.NewSecret(passphrase))
+}
+
+// CopyText puts text on the clipboard.
+func (a *App) CopyText(text string) error { return a.session.CopyText(text) }
+
+// OpenExternal opens a page in the system browser, after a check of its address.
+func (a *App) OpenExternal(url string) error { return a.session.OpenExternal(url) }

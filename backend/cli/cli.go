@@ -1,0 +1,343 @@
+// Package cli is the command line: commands over the workstation's use-cases,
+// as text for people or as NDJSON for programs, with exit codes. It holds no
+// logic that the window would need too. docs/cli.md is its contract.
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/vault"
+	"chartkey/backend/workstation"
+
+	"github.com/cli/browser"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// Exit codes, as docs/cli.md promises them.
+const (
+	exitDone     = 0
+	exitFailed   = 1 // the server said no, a test failed, time ran out
+	exitUsage    = 2 // wrong usage or invalid input
+	exitNotReady = 3 // the local environment: vault locked, port taken, no display
+)
+
+// notReady are the faults of the local environment.
+var notReady = []string{
+	"no-window", "no-display", "data-folder-unusable", "store-newer", "store-damaged", "store-unavailable", "store-busy", "disk-full",
+	"keyring-unavailable", "keyring-locked", "keyring-entry-missing", "keyring-entry-mismatch", "keyring-timeout",
+	"passphrase-needed", "passphrase-wrong", "passphrase-file", "vault-locked", "vault-damaged", "vault-missing", "vault-busy", "vault-too-new",
+	"ports-taken", "port-taken", "window-failed",
+}
+
+// invalidInput are the faults of what was entered.
+var invalidInput = []string{
+	"usage", "invalid-registration", "invalid-scopes", "invalid-audience", "invalid-layer", "invalid-revoke", "invalid-secret-source", "invalid-clients",
+	"registration-not-found", "user-not-found", "confirmation-needed", "vault-exists", "passphrase-weak", "fhir-path-invalid", "fhir-other-server",
+}
+
+// Streams are what a run of the command line reads, writes and asks.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Getenv   func(string) string
+	// Terminal tells whether a person sits before In and Err, so that prompts make sense.
+	Terminal bool
+	// OpenBrowser opens a URL in the system browser.
+	OpenBrowser func(string) error
+}
+
+// System gives the streams of the process.
+func System() Streams {
+	// What the browser's launcher prints is no output of ours.
+	browser.Stdout, browser.Stderr = io.Discard, io.Discard
+	return Streams{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv,
+		Terminal:    term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
+		OpenBrowser: browser.OpenURL,
+	}
+}
+
+// Build tells which Chartkey this is.
+type Build struct {
+	Version string
+	Commit  string
+	Tags    []string
+}
+
+// WindowOptions are what the window is opened with.
+type WindowOptions struct {
+	Home string
+	// Sandbox starts and registers the built-in simulated EHR.
+	Sandbox bool
+	// Passphrase is asked of the file that CHARTKEY_PASSPHRASE_FILE names, and never of a terminal.
+	Passphrase func(ctx context.Context, isNew bool) (vault.Secret, error)
+	Log        *slog.Logger
+}
+
+// run is one run of the command line.
+type run struct {
+	Streams
+	build  Build
+	window func(context.Context, WindowOptions) error
+	json   bool
+	user   string
+	out    *printer
+}
+
+// Main runs the command line and gives the exit code. window opens the
+// window; it is called where there is no command.
+func Main(args []string, streams Streams, build Build, window func(context.Context, WindowOptions) error) int {
+	ctx, stop, signalled := withSignals()
+	defer stop()
+	r := &run{Streams: streams, build: build, window: window}
+	r.out = &printer{run: r}
+	root := r.root()
+	root.SetArgs(args)
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.Err)
+	err := root.ExecuteContext(ctx)
+	if sig := signalled(); sig != nil {
+		return 128 + int(sig.(syscall.Signal))
+	}
+	if err == nil {
+		return exitDone
+	}
+	f := workstation.Fault(err)
+	r.out.fault(f)
+	return exitCode(f)
+}
+
+func exitCode(f *fault.Error) int {
+	switch {
+	case slices.Contains(invalidInput, f.Code):
+		return exitUsage
+	case slices.Contains(notReady, f.Code):
+		return exitNotReady
+	}
+	return exitFailed
+}
+
+// withSignals gives a context that the first SIGINT or SIGTERM ends. A second
+// one kills the process as usual.
+func withSignals() (ctx context.Context, stop func(), signalled func() os.Signal) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+	var got atomic.Value
+	done := make(chan struct{})
+	go func() {
+		select {
+		case sig := <-ch:
+			got.Store(sig)
+			signal.Stop(ch)
+			cancel()
+		case <-done:
+		}
+	}()
+	stop = func() {
+		signal.Stop(ch)
+		close(done)
+		cancel()
+	}
+	signalled = func() os.Signal {
+		sig, _ := got.Load().(os.Signal)
+		return sig
+	}
+	return ctx, stop, signalled
+}
+
+func (r *run) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "chartkey",
+		Short: "Connect this workstation to Epic and any SMART on FHIR server",
+		Long: "Chartkey gets an OAuth client working with an EHR: it registers the app, tests the\n" +
+			"configuration, signs in through the system browser, keeps the grant encrypted, and says\n" +
+			"honestly how it stands. Without a command it opens its window.",
+		Example:       "  chartkey demo\n  chartkey registration add --name Sandbox --fhir-base-url http://localhost:18340/fhir --client-id chartkey-demo\n  chartkey connect Sandbox",
+		SilenceErrors: true, SilenceUsage: true,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return r.openWindow(cmd.Context(), false) },
+	}
+	root.PersistentFlags().BoolVar(&r.json, "json", false, "print NDJSON: one object a line")
+	root.PersistentFlags().StringVar(&r.user, "user", "", "act for this `user` (default: the workstation's owner)")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
+	root.AddCommand(
+		r.versionCommand(), r.windowCommand(), r.demoCommand(), r.registrationCommand(), r.connectCommand(), r.statusCommand(), r.testCommand(),
+		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(),
+	)
+	return root
+}
+
+// usage is the fault of a command line that cannot be understood.
+func usage(cmd *cobra.Command, what string) error {
+	return fault.New("usage", strings.ToUpper(what[:1])+what[1:]+".", "See "+cmd.CommandPath()+" --help.")
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.HasSubCommands() {
+		return usage(cmd, fmt.Sprintf("there is no command %q", args[0]))
+	}
+	return usage(cmd, fmt.Sprintf("%s takes no argument", cmd.CommandPath()))
+}
+
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		return usage(cmd, fmt.Sprintf("%s takes %s", cmd.CommandPath(), strings.Join(names, " and ")))
+	}
+}
+
+func optionalArg(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= 1 {
+			return nil
+		}
+		return usage(cmd, fmt.Sprintf("%s takes at most one %s", cmd.CommandPath(), name))
+	}
+}
+
+// group is a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return usage(cmd, cmd.CommandPath()+" needs a command after it")
+	}}
+	c.AddCommand(commands...)
+	return c
+}
+
+// desk opens the workstation for one command and closes it afterwards.
+func (r *run) desk(ctx context.Context, do func(w *workstation.Workstation) error) (err error) {
+	home, err := workstation.HomeFrom(r.Getenv)
+	if err != nil {
+		return err
+	}
+	w, err := workstation.Open(ctx, workstation.Options{Home: home, Keyring: vault.NewKeyring(vault.KeyringOptions{}), Passphrase: r.passphrase, Log: r.log()})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	if err := w.RequireProfile(r.user); err != nil {
+		return err
+	}
+	return do(w)
+}
+
+func (r *run) log() *slog.Logger {
+	return slog.New(slog.NewTextHandler(r.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// maxSecretFile bounds a file or stream that holds a secret.
+const maxSecretFile = 8 << 10
+
+// readSecret reads a secret from a stream: one line, its end taken away.
+func readSecret(in io.Reader, what string) (vault.Secret, error) {
+	b, err := io.ReadAll(io.LimitReader(in, maxSecretFile+1))
+	if err != nil {
+		return vault.Secret{}, fault.Newf("invalid-secret-source", "Check the file or pipe.", "The %s could not be read.", what).Because(err)
+	}
+	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+	if len(b) == 0 || len(b) > maxSecretFile {
+		return vault.Secret{}, fault.Newf("invalid-secret-source", "Give the secret alone, on one line.", "The %s is empty or larger than 8 KiB.", what)
+	}
+	return vault.NewSecret(b), nil
+}
+
+func readSecretFile(path, what string) (vault.Secret, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return vault.Secret{}, fault.Newf("passphrase-file", "Check the file's name and that you may read it.", "The file %s with the %s cannot be opened.", path, what).Because(err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	return readSecret(f, what)
+}
+
+// passphrase is the vault's passphrase: from the file that the environment
+// names, else asked of the person at the terminal.
+func (r *run) passphrase(ctx context.Context, isNew bool) (vault.Secret, error) {
+	if path := r.Getenv("CHARTKEY_PASSPHRASE_FILE"); path != "" {
+		return readSecretFile(path, "passphrase")
+	}
+	if !r.Terminal {
+		return vault.Secret{}, workstation.PassphraseNeeded()
+	}
+	if !isNew {
+		return r.ask(ctx, "Vault passphrase: ")
+	}
+	fmt.Fprintln(r.Err, "No keyring is usable here, so the vault needs a passphrase. Choose one of at least 8 characters.")
+	first, err := r.ask(ctx, "New vault passphrase: ")
+	if err != nil {
+		return first, err
+	}
+	second, err := r.ask(ctx, "Once more: ")
+	if err == nil && !first.Equal(second) {
+		err = fault.New("usage", "The two passphrases differ.", "Run the command again.")
+	}
+	return first, err
+}
+
+// filePassphrase is passphrase without the terminal, for the window.
+func (r *run) filePassphrase(context.Context, bool) (vault.Secret, error) {
+	if path := r.Getenv("CHARTKEY_PASSPHRASE_FILE"); path != "" {
+		return readSecretFile(path, "passphrase")
+	}
+	return vault.Secret{}, workstation.PassphraseNeeded()
+}
+
+// ask prompts without echo. The answer of a cancelled prompt is left to die with the process.
+func (r *run) ask(ctx context.Context, prompt string) (vault.Secret, error) {
+	in, ok := r.In.(*os.File)
+	if !ok {
+		return vault.Secret{}, workstation.PassphraseNeeded()
+	}
+	state, err := term.GetState(int(in.Fd()))
+	if err != nil {
+		return vault.Secret{}, workstation.PassphraseNeeded().Because(err)
+	}
+	fmt.Fprint(r.Err, prompt)
+	type answer struct {
+		b   []byte
+		err error
+	}
+	ch := make(chan answer, 1)
+	go func() {
+		b, err := term.ReadPassword(int(in.Fd()))
+		ch <- answer{b, err}
+	}()
+	defer fmt.Fprintln(r.Err)
+	select {
+	case a := <-ch:
+		if a.err != nil || len(a.b) == 0 {
+			return vault.Secret{}, fault.New("usage", "Nothing was entered.", "Run the command again.").Because(a.err)
+		}
+		return vault.NewSecret(a.b), nil
+	case <-ctx.Done():
+		return vault.Secret{}, errors.Join(fault.New("cancelled", "The command was cancelled.", ""), term.Restore(int(in.Fd()), state))
+	}
+}
+
+func (r *run) openWindow(ctx context.Context, sandbox bool) error {
+	home, err := workstation.HomeFrom(r.Getenv)
+	if err != nil {
+		return err
+	}
+	return r.window(ctx, WindowOptions{Home: home, Sandbox: sandbox, Passphrase: r.filePassphrase, Log: r.log()})
+}

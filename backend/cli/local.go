@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/vault"
+	"chartkey/backend/workstation"
+
+	"github.com/spf13/cobra"
+)
+
+// versionInfo is what chartkey version prints.
+type versionInfo struct {
+	Version string   `json:"version"`
+	Commit  string   `json:"commit"`
+	Tags    []string `json:"tags"`
+	Go      string   `json:"go"`
+}
+
+func (r *run) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Show which Chartkey this is", Args: noArgs, Example: "  chartkey version --json",
+		RunE: func(*cobra.Command, []string) error {
+			v := versionInfo{r.build.Version, r.build.Commit, r.build.Tags, runtime.Version()}
+			return r.out.print(v, func(w io.Writer) {
+				pairs(w, "Chartkey", v.Version, "Commit", v.Commit, "Build tags", strings.Join(v.Tags, ", "), "Go", v.Go)
+			})
+		},
+	}
+}
+
+func (r *run) windowCommand() *cobra.Command {
+	var sandbox bool
+	cmd := &cobra.Command{
+		Use: "window", Short: "Open the window, as without a command", Args: noArgs, Example: "  chartkey window --sandbox",
+		RunE: func(cmd *cobra.Command, _ []string) error { return r.openWindow(cmd.Context(), sandbox) },
+	}
+	cmd.Flags().BoolVar(&sandbox, "sandbox", false, "start the built-in simulated EHR and register it")
+	return cmd
+}
+
+func (r *run) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Check what Chartkey needs of this computer", Args: noArgs, Example: "  chartkey doctor",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				problems := 0
+				for _, f := range w.Doctor(cmd.Context(), r.Getenv) {
+					if f.Result == workstation.Problem {
+						problems++
+					}
+					if err := r.out.print(f, func(out io.Writer) {
+						fmt.Fprintf(out, "%-9s %-12s %s\n", f.Result, f.ID, f.Detail)
+						if f.Advice != "" {
+							fmt.Fprintf(out, "%-22s → %s\n", "", f.Advice)
+						}
+					}); err != nil {
+						return err
+					}
+				}
+				if problems > 0 {
+					return fault.Newf("doctor-problems", "Follow the advice at each problem.", "%d of the checks found a problem.", problems)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func (r *run) vaultCommand() *cobra.Command {
+	command := func(use, short string, do func(cmd *cobra.Command, w *workstation.Workstation) error) *cobra.Command {
+		return &cobra.Command{Use: use, Short: short, Args: noArgs, Example: "  chartkey vault " + use, RunE: func(cmd *cobra.Command, _ []string) error {
+			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				if do != nil {
+					if err := do(cmd, w); err != nil {
+						return err
+					}
+				}
+				s, err := w.VaultStatus(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return r.out.print(s, func(out io.Writer) {
+					problem := ""
+					if s.Error != nil {
+						problem = s.Error.Message
+					}
+					pairs(out, "Vault", s.State, "Protected by", s.Protection, "System keyring", s.Keyring, "Problem", problem, "Advice", s.Advice)
+				})
+			})
+		}}
+	}
+	return group("vault", "See and change how the encryption key is kept",
+		command("status", "Show whether the key is there, and what guards it", nil),
+		command("unlock", "Try the key, asking for the passphrase where one guards it", func(cmd *cobra.Command, w *workstation.Workstation) error {
+			return w.UnlockVault(cmd.Context(), vault.Secret{})
+		}),
+		command("use-passphrase", "Move the key from the keyring under a passphrase", func(cmd *cobra.Command, w *workstation.Workstation) error {
+			pass, err := r.passphrase(cmd.Context(), true)
+			if err != nil {
+				return err
+			}
+			return w.ProtectVault(cmd.Context(), &pass)
+		}),
+		command("use-keyring", "Move the key from the passphrase into the system's keyring", func(cmd *cobra.Command, w *workstation.Workstation) error {
+			return w.ProtectVault(cmd.Context(), nil)
+		}),
+	)
+}

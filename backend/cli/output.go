@@ -1,0 +1,180 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/workstation"
+)
+
+// printer writes what a command says: NDJSON with --json, else text.
+type printer struct {
+	*run
+	mu sync.Mutex // keeps lines whole: events come from several goroutines
+}
+
+// print writes v as one line of JSON, or what text writes.
+func (p *printer) print(v any, text func(w io.Writer)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.json {
+		e := json.NewEncoder(p.Out)
+		e.SetEscapeHTML(false)
+		return e.Encode(v)
+	}
+	text(p.Out)
+	return nil
+}
+
+// fault ends the output of a command that failed.
+func (p *printer) fault(f *fault.Error) {
+	if p.json {
+		// Nothing can be said any more where this line cannot be written.
+		_ = p.print(map[string]any{"error": f}, nil)
+		return
+	}
+	fmt.Fprintf(p.Err, "error: %s\n", f.Message)
+	if f.Advice != "" {
+		fmt.Fprintf(p.Err, "advice: %s\n", f.Advice)
+	}
+}
+
+// note says something beside the result, to people only.
+func (p *printer) note(format string, args ...any) {
+	if !p.json {
+		fmt.Fprintf(p.Err, format+"\n", args...)
+	}
+}
+
+// table aligns rows under a head. It is written when fill returns.
+func table(w io.Writer, head []string, fill func(row func(cells ...string))) {
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	if head != nil {
+		fmt.Fprintln(t, strings.Join(head, "\t"))
+	}
+	fill(func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) })
+	t.Flush() //nolint:errcheck // a closed pipe ends the process by its signal
+}
+
+// pairs aligns labels and values, leaving out those with nothing to say.
+func pairs(w io.Writer, labelsAndValues ...string) {
+	table(w, nil, func(row func(cells ...string)) {
+		for i := 0; i+1 < len(labelsAndValues); i += 2 {
+			if labelsAndValues[i+1] != "" {
+				row(labelsAndValues[i]+":", labelsAndValues[i+1])
+			}
+		}
+	})
+}
+
+func when(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func named(id, name *string) string {
+	switch {
+	case id == nil:
+		return ""
+	case name == nil:
+		return *id
+	}
+	return *name + " (" + *id + ")"
+}
+
+// stateWords are the states as people read them.
+var stateWords = map[workstation.State]string{
+	workstation.NotConnected: "Not connected", workstation.Connected: "Connected",
+	workstation.Expired: "Expired", workstation.NeedsReconnect: "Needs reconnect",
+}
+
+func (p *printer) status(s workstation.Status) func(io.Writer) {
+	return func(w io.Writer) {
+		identity := ""
+		if s.IdentityLocked {
+			identity = "not shown: the vault is locked"
+		}
+		lastTest, lastError := "", ""
+		if s.LastTest != nil {
+			lastTest = "failed, " + when(&s.LastTest.At)
+			if s.LastTest.OK {
+				lastTest = "passed, " + when(&s.LastTest.At)
+			}
+		}
+		if s.LastError != nil {
+			lastError = s.LastError.Message + " " + s.LastError.Advice
+		}
+		refreshable := ""
+		if s.ConnectionID != nil {
+			refreshable = "no"
+			if s.Refreshable {
+				refreshable = "yes"
+			}
+		}
+		pairs(w,
+			"Registration", s.RegistrationName, "State", stateWords[s.State], "User", s.User, "FHIR base URL", s.FHIRBaseURL,
+			"Patient", named(s.Patient, s.PatientName), "Encounter", value(s.Encounter), "Signed in as", named(s.FHIRUser, s.UserName), "Identity", identity,
+			"Access token until", when(s.AccessExpiresAt), "Can be refreshed", refreshable, "Access ends", when(s.AccessEndsAt), "Why", s.AccessEndsReason,
+			"Scopes granted", strings.Join(s.ScopesGranted, " "), "Scopes", s.ScopesNote, "Warnings", strings.Join(s.Warnings, " "),
+			"Connected", when(s.ConnectedAt), "Refreshed", when(s.RefreshedAt), "Last test", lastTest, "Last error", lastError,
+		)
+	}
+}
+
+func (p *printer) registration(r workstation.Registration) func(io.Writer) {
+	return func(w io.Writer) {
+		pairs(w,
+			"Name", r.Name, "ID", r.ID, "Environment", r.Environment, "FHIR base URL", r.FHIRBaseURL, "Client ID", r.ClientID, "Client type", r.ClientType,
+			"Client secret", r.ClientSecret, "Audience", r.Audience, "Scopes", strings.Join(r.Scopes, " "), "Redirect URIs", strings.Join(r.RedirectURIs, " "),
+			"Launch URL", r.LaunchURL,
+		)
+	}
+}
+
+// marks stand before a check: a shape as well as a word.
+var marks = map[workstation.Result]string{
+	workstation.Pass: "✓ pass", workstation.Fail: "✗ fail", workstation.Warning: "! warning", workstation.Skipped: "- skipped",
+}
+
+func (p *printer) check(w io.Writer, c workstation.Check) {
+	fmt.Fprintf(w, "  %-10s %s\n", marks[c.Result], c.Title)
+	if c.Detail != "" {
+		fmt.Fprintf(w, "             %s\n", c.Detail)
+	}
+	if c.Advice != "" && c.Result != workstation.Pass {
+		fmt.Fprintf(w, "             → %s\n", c.Advice)
+	}
+}
+
+func (p *printer) report(r workstation.TestReport) error {
+	return p.print(r, func(w io.Writer) {
+		layer := workstation.Layer("")
+		for _, c := range r.Checks {
+			if c.Layer != layer {
+				layer = c.Layer
+				fmt.Fprintln(w, map[workstation.Layer]string{workstation.LayerConfiguration: "Configuration", workstation.LayerLive: "Live"}[layer])
+			}
+			p.check(w, c)
+		}
+		if r.OK {
+			fmt.Fprintln(w, "The test passed.")
+		} else {
+			fmt.Fprintln(w, "The test failed.")
+		}
+	})
+}

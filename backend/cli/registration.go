@@ -1,0 +1,292 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/vault"
+	"chartkey/backend/workstation"
+
+	"github.com/spf13/cobra"
+)
+
+func (r *run) registrationCommand() *cobra.Command {
+	return group("registration", "Register this app's client at an EHR",
+		r.registrationAdd(), r.registrationList(), r.registrationShow(), r.registrationEdit(), r.registrationRemove(), r.registrationKit())
+}
+
+// registrationFlags are the flags that add and edit share.
+type registrationFlags struct {
+	in          workstation.RegistrationInput
+	scopes      string
+	secretStdin bool
+	secretFile  string
+	noSecret    bool
+	noTest      bool
+}
+
+func (f *registrationFlags) bind(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.in.Name, "name", "", "a `name` that you will recognise")
+	flags.StringVar(&f.in.FHIRBaseURL, "fhir-base-url", "", "the R4 base `URL`, kept exactly as given")
+	flags.StringVar(&f.in.ClientID, "client-id", "", "the client `ID` that the EHR issued")
+	flags.StringVar(&f.in.EHR, "ehr", "", "epic or other; with epic and sandbox the base URL is filled in")
+	flags.StringVar(&f.in.Environment, "environment", "", "sandbox or production")
+	flags.StringVar(&f.in.ClientType, "client-type", "", "public or confidential-symmetric")
+	flags.BoolVar(&f.secretStdin, "client-secret-stdin", false, "read the client secret from standard input")
+	flags.StringVar(&f.secretFile, "client-secret-file", "", "read the client secret from `file`")
+	flags.StringVar(&f.in.Audience, "audience", "", "patient or provider: who signs in")
+	flags.StringVar(&f.scopes, "scopes", "", "the `scopes` to ask for, separated by spaces (default: a set for the audience)")
+	flags.StringArrayVar(&f.in.RedirectURIs, "redirect-uri", nil, "a redirect `URI` registered at the EHR; may be repeated")
+	flags.BoolVar(&f.noTest, "no-test", false, "do not test the configuration afterwards")
+	cmd.MarkFlagsMutuallyExclusive("client-secret-stdin", "client-secret-file")
+}
+
+// input completes what the flags say with the secret from where they name it.
+func (f *registrationFlags) input(ctx context.Context, r *run, base workstation.RegistrationInput, cmd *cobra.Command) (workstation.RegistrationInput, error) {
+	in := base
+	set := func(flag string, to *string, value string) {
+		if cmd.Flags().Changed(flag) {
+			*to = value
+		}
+	}
+	set("name", &in.Name, f.in.Name)
+	set("fhir-base-url", &in.FHIRBaseURL, f.in.FHIRBaseURL)
+	set("client-id", &in.ClientID, f.in.ClientID)
+	set("ehr", &in.EHR, f.in.EHR)
+	set("environment", &in.Environment, f.in.Environment)
+	set("client-type", &in.ClientType, f.in.ClientType)
+	set("audience", &in.Audience, f.in.Audience)
+	if cmd.Flags().Changed("scopes") {
+		in.Scopes = strings.Fields(f.scopes)
+	}
+	if cmd.Flags().Changed("redirect-uri") {
+		in.RedirectURIs = f.in.RedirectURIs
+	}
+	var secret vault.Secret
+	var err error
+	switch {
+	case f.secretStdin:
+		secret, err = readSecret(r.In, "client secret")
+	case f.secretFile != "":
+		secret, err = readSecretFile(f.secretFile, "client secret")
+	case f.noSecret:
+		in.ClientSecretAction = workstation.SecretRemove
+	case base.Name == "" && in.ClientType == "confidential-symmetric" && r.Terminal:
+		secret, err = r.ask(ctx, "Client secret: ")
+	}
+	if err != nil {
+		return in, err
+	}
+	if !secret.IsEmpty() {
+		in.ClientSecretAction, in.ClientSecret = workstation.SecretReplace, secret.Reveal()
+	}
+	return in, nil
+}
+
+func (r *run) registrationAdd() *cobra.Command {
+	var f registrationFlags
+	cmd := &cobra.Command{
+		Use: "add", Short: "Save a registration, then test its configuration", Args: noArgs,
+		Example: "  chartkey registration add --name Sandbox --fhir-base-url http://localhost:18340/fhir --client-id chartkey-demo\n" +
+			"  chartkey registration add --name Mercy --ehr epic --environment sandbox --client-id 0d9e… --client-type confidential-symmetric --client-secret-file secret.txt",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				in, err := f.input(cmd.Context(), r, workstation.RegistrationInput{}, cmd)
+				if err != nil {
+					return err
+				}
+				return r.save(cmd.Context(), w, "", in, f.noTest)
+			})
+		},
+	}
+	f.bind(cmd)
+	return cmd
+}
+
+func (r *run) registrationEdit() *cobra.Command {
+	var f registrationFlags
+	cmd := &cobra.Command{
+		Use: "edit REG", Short: "Change a registration, then test its configuration", Args: exactArgs("a registration"),
+		Example: "  chartkey registration edit Sandbox --audience provider",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				reg, err := w.Registration(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				in, err := f.input(cmd.Context(), r, reg.Input(), cmd)
+				if err != nil {
+					return err
+				}
+				return r.save(cmd.Context(), w, reg.ID, in, f.noTest)
+			})
+		},
+	}
+	f.bind(cmd)
+	cmd.Flags().BoolVar(&f.noSecret, "remove-client-secret", false, "forget the stored client secret")
+	return cmd
+}
+
+func (r *run) save(ctx context.Context, w *workstation.Workstation, id string, in workstation.RegistrationInput, noTest bool) error {
+	reg, problems, err := w.SaveRegistration(ctx, id, in)
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
+		r.out.note("note: %s", p.Message)
+	}
+	if err := r.out.print(reg, r.out.registration(reg)); err != nil || noTest {
+		return err
+	}
+	report, err := w.Test(ctx, reg.ID, workstation.LayerConfiguration, nil)
+	if err != nil {
+		return err
+	}
+	return r.out.report(report)
+}
+
+func (r *run) registrationList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the registrations", Args: noArgs, Example: "  chartkey registration list --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				regs, err := w.Registrations(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if r.json {
+					for _, reg := range regs {
+						if err := r.out.print(reg, nil); err != nil {
+							return err
+						}
+					}
+					return nil
+				}
+				if len(regs) == 0 {
+					r.out.note("There is no registration yet. Add one with chartkey registration add.")
+					return nil
+				}
+				table(r.Out, []string{"NAME", "ENVIRONMENT", "CLIENT TYPE", "AUDIENCE", "FHIR BASE URL"}, func(row func(...string)) {
+					for _, reg := range regs {
+						row(reg.Name, reg.Environment, reg.ClientType, reg.Audience, reg.FHIRBaseURL)
+					}
+				})
+				return nil
+			})
+		},
+	}
+}
+
+func (r *run) registrationShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show REG", Short: "Show a registration, never its secret", Args: exactArgs("a registration"), Example: "  chartkey registration show Sandbox",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				reg, err := w.Registration(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return r.out.print(reg, r.out.registration(reg))
+			})
+		},
+	}
+}
+
+func (r *run) registrationRemove() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "remove REG", Short: "Forget a registration, its secret and its connection", Args: exactArgs("a registration"), Example: "  chartkey registration remove Sandbox --yes",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				reg, err := w.Registration(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				if !yes {
+					if err := r.confirm(fmt.Sprintf("Forget %s with its client secret and connection? [y/N] ", reg.Name)); err != nil {
+						return err
+					}
+				}
+				if err := w.RemoveRegistration(cmd.Context(), reg.ID); err != nil {
+					return err
+				}
+				return r.out.print(map[string]any{"event": "removed", "registration_id": reg.ID, "name": reg.Name}, func(w io.Writer) {
+					fmt.Fprintf(w, "%s is forgotten.\n", reg.Name)
+				})
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// confirm asks the person at the terminal. Without one, --yes is needed.
+func (r *run) confirm(question string) error {
+	refused := fault.New("confirmation-needed", "Nothing was removed.", "Add --yes to go ahead without being asked.")
+	if !r.Terminal {
+		return refused
+	}
+	fmt.Fprint(r.Err, question)
+	var answer string
+	if _, err := fmt.Fscanln(r.In, &answer); err != nil || !strings.HasPrefix(strings.ToLower(answer), "y") {
+		return refused
+	}
+	return nil
+}
+
+func (r *run) registrationKit() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use: "kit REG", Short: "Show what to type into the EHR's own registration page", Args: exactArgs("a registration"), Example: "  chartkey registration kit Sandbox --format markdown",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if r.json {
+				format = "json"
+			}
+			write := map[string]func(io.Writer, workstation.Registration, workstation.Kit){"text": kitText, "markdown": kitMarkdown, "json": nil}
+			text, known := write[format]
+			if !known {
+				return usage(cmd, fmt.Sprintf("%q is no format: use text, markdown or json", format))
+			}
+			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				reg, err := w.Registration(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				kit, err := w.Kit(cmd.Context(), reg.ID)
+				if err != nil {
+					return err
+				}
+				r.json = format == "json"
+				return r.out.print(kit, func(w io.Writer) { text(w, reg, kit) })
+			})
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "text, markdown or json")
+	return cmd
+}
+
+func kitText(w io.Writer, reg workstation.Registration, k workstation.Kit) {
+	fmt.Fprintf(w, "What to enter at the EHR for %s\n\nClient type\n  %s\n\nRedirect URIs\n", reg.Name, k.ClientType)
+	for _, uri := range k.RedirectURIs {
+		fmt.Fprintln(w, "  "+uri)
+	}
+	fmt.Fprintf(w, "\nLaunch URL\n  %s\n\nScopes\n  %s\n\nNotes\n", k.LaunchURL, strings.Join(k.Scopes, "\n  "))
+	for _, n := range k.Notes {
+		fmt.Fprintln(w, "  "+n)
+	}
+}
+
+func kitMarkdown(w io.Writer, reg workstation.Registration, k workstation.Kit) {
+	fmt.Fprintf(w, "# %s: what to enter at the EHR\n\n| field | value |\n| --- | --- |\n| Client type | `%s` |\n", strings.ReplaceAll(reg.Name, "|", `\|`), k.ClientType)
+	for _, uri := range k.RedirectURIs {
+		fmt.Fprintf(w, "| Redirect URI | `%s` |\n", uri)
+	}
+	fmt.Fprintf(w, "| Launch URL | `%s` |\n| Scopes | `%s` |\n\n", k.LaunchURL, strings.Join(k.Scopes, " "))
+	for _, n := range k.Notes {
+		fmt.Fprintln(w, "- "+n)
+	}
+}

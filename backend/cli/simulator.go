@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+	"time"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/simulator"
+
+	"github.com/spf13/cobra"
+)
+
+// simulatorClient is a client as the ready event names it.
+type simulatorClient struct {
+	ClientID     string   `json:"client_id"`
+	ClientType   string   `json:"client_type"`
+	RedirectURIs []string `json:"redirect_uris"`
+}
+
+type readyEvent struct {
+	Event       string            `json:"event"`
+	FHIRBaseURL string            `json:"fhir_base_url"`
+	PortalURL   string            `json:"portal_url"`
+	Clients     []simulatorClient `json:"clients"`
+	SignIns     []signIn          `json:"sign_ins"`
+}
+
+type signIn struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+	Name     string `json:"name"`
+	Kind     string `json:"kind"`
+}
+
+type requestEvent struct {
+	Event string `json:"event"`
+	simulator.Request
+}
+
+func (r *run) simulatorCommand() *cobra.Command {
+	var o simulator.Options
+	var clients string
+	var trace bool
+	cmd := &cobra.Command{
+		Use: "simulator", Short: "Run the simulated EHR until it is stopped", Args: noArgs, Example: "  chartkey simulator\n  chartkey simulator --port 0 --json --trace",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if clients != "" {
+				var err error
+				if o.Clients, err = simulator.LoadClients(clients); err != nil {
+					return fault.New("invalid-clients", "The clients file cannot be used: "+err.Error()+".", "Correct the file; docs/simulator.md shows its form.").Because(err)
+				}
+			}
+			if trace {
+				o.Log = r.printRequest
+			}
+			return r.simulate(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().IntVar(&o.Port, "port", simulator.DefaultPort, "the port to listen on; 0 takes a free one")
+	cmd.Flags().StringVar(&clients, "clients", "", "a JSON `file` with more clients")
+	cmd.Flags().BoolVar(&trace, "trace", false, "print each request and what the server made of it")
+	cmd.Flags().DurationVar(&o.Settings.AccessTokenLife, "access-token-life", 0, "how long an access token lasts (default 1h)")
+	return cmd
+}
+
+func (r *run) printRequest(q simulator.Request) {
+	// A line that cannot be written is lost; the server goes on.
+	_ = r.out.print(requestEvent{"request", q}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s %s %s %d %s\n", q.At.UTC().Format(time.TimeOnly), q.Method, q.Path, q.Status, q.Verdict)
+	})
+}
+
+func startSimulator(ctx context.Context, o simulator.Options) (*simulator.Server, error) {
+	server, err := simulator.New(o)
+	if err != nil {
+		return nil, fault.New("usage", sentence(err.Error()), "See chartkey simulator --help.").Because(err)
+	}
+	if err := server.Start(ctx); err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) {
+			return nil, fault.Newf("port-taken", "End the program that holds it, or give another with --port.", "Port %d cannot be listened on.", o.Port).Because(err)
+		}
+		return nil, fault.New("sandbox-failed", "The simulated EHR could not start.", "Try again.").CanRetry().Because(err)
+	}
+	return server, nil
+}
+
+func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
+
+// simulate serves until ctx ends.
+func (r *run) simulate(ctx context.Context, o simulator.Options) error {
+	server, err := startSimulator(ctx, o)
+	if err != nil {
+		return err
+	}
+	ready := readyEvent{Event: "ready", FHIRBaseURL: server.FHIRBaseURL(), PortalURL: server.PortalURL()}
+	for _, c := range server.Clients() {
+		ready.Clients = append(ready.Clients, simulatorClient{c.ID, c.Type, c.RedirectURIs})
+	}
+	for _, a := range server.Accounts() {
+		ready.SignIns = append(ready.SignIns, signIn{a.Username, a.Password, a.Name, a.Kind})
+	}
+	err = r.out.print(ready, func(w io.Writer) {
+		pairs(w, "FHIR base URL", ready.FHIRBaseURL, "Home page", ready.PortalURL)
+		fmt.Fprintln(w)
+		table(w, []string{"CLIENT ID", "TYPE"}, func(row func(...string)) {
+			for _, c := range ready.Clients {
+				row(c.ClientID, c.ClientType)
+			}
+		})
+		fmt.Fprintln(w)
+		table(w, []string{"SIGN-IN", "PASSWORD", "WHO"}, func(row func(...string)) {
+			for _, a := range ready.SignIns {
+				row(a.Username, a.Password, a.Name+", "+a.Kind)
+			}
+		})
+		fmt.Fprintln(w, "\nRunning. Stop it with Ctrl+C.")
+	})
+	if err == nil {
+		<-ctx.Done()
+	}
+	stopCtx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return errors.Join(err, server.Close(stopCtx))
+}

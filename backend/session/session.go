@@ -1,0 +1,396 @@
+// Package session is one run of the window: the tests and sign-ins that are
+// under way, the sandbox that the window hosts, and the events that tell the
+// page of them. The use-cases themselves are the workstation's; this package
+// adds only that they run in the background and report as they go.
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/fhir"
+	"chartkey/backend/vault"
+	"chartkey/backend/workstation"
+)
+
+// autoTestDelay is how long after Save the configuration test starts by itself.
+const autoTestDelay = time.Second
+
+// Hooks are what the session needs of the window.
+type Hooks struct {
+	// Emit sends an event to the page. Nothing secret is ever handed to it.
+	Emit func(name string, data any)
+	// OpenBrowser opens a URL in the system browser.
+	OpenBrowser func(url string) error
+	// Copy puts text on the clipboard.
+	Copy func(text string) error
+}
+
+// Session is one run of the window.
+type Session struct {
+	w       *workstation.Workstation
+	hooks   Hooks
+	sandbox sandbox
+	ctx     context.Context
+	end     context.CancelFunc
+	work    sync.WaitGroup
+
+	mu    sync.Mutex          // protects tests
+	tests map[string]*testRun // by registration
+}
+
+// New begins a session over an open workstation. Close ends it.
+func New(w *workstation.Workstation, hooks Hooks) *Session {
+	ctx, end := context.WithCancel(context.Background())
+	s := &Session{w: w, hooks: hooks, ctx: ctx, end: end, tests: map[string]*testRun{}}
+	s.sandbox.changed = func() { hooks.Emit("sandbox", nil) }
+	s.work.Go(func() {
+		if err := w.Watch(ctx, func() { hooks.Emit("changed", nil) }); err != nil {
+			hooks.Emit("failed", workstation.Fault(err))
+		}
+	})
+	return s
+}
+
+// Close cancels what is under way, stops the sandbox and waits for both.
+func (s *Session) Close() {
+	s.end()
+	s.sandbox.close()
+	s.work.Wait()
+}
+
+// Connection is one row of the Connections place.
+type Connection struct {
+	Registration workstation.Registration `json:"registration"`
+	Status       workstation.Status       `json:"status"`
+	Connecting   *workstation.LoginInfo   `json:"connecting"`
+	Testing      bool                     `json:"testing"`
+}
+
+// Overview is what the Connections place shows.
+type Overview struct {
+	Connections []Connection            `json:"connections"`
+	Vault       workstation.VaultStatus `json:"vault"`
+	Sandbox     SandboxStatus           `json:"sandbox"`
+}
+
+// Overview gives every connection, the vault and the sandbox.
+func (s *Session) Overview() (Overview, error) {
+	regs, err := s.w.Registrations(s.ctx)
+	if err != nil {
+		return Overview{}, err
+	}
+	statuses, err := s.w.Statuses(s.ctx)
+	if err != nil {
+		return Overview{}, err
+	}
+	byReg := make(map[string]workstation.Status, len(statuses))
+	for _, st := range statuses {
+		byReg[st.RegistrationID] = st
+	}
+	out := Overview{Connections: make([]Connection, 0, len(regs)), Sandbox: s.sandbox.status()}
+	for _, reg := range regs {
+		if st, ok := byReg[reg.ID]; ok { // a registration may have come between the two reads
+			out.Connections = append(out.Connections, Connection{reg, st, s.w.LoginOf(reg.ID), s.testing(reg.ID)})
+		}
+	}
+	out.Vault, err = s.w.VaultStatus(s.ctx)
+	return out, err
+}
+
+// RegistrationPage is what the page of one registration shows.
+type RegistrationPage struct {
+	Connection
+	Kit    workstation.Kit         `json:"kit"`
+	Report *workstation.TestReport `json:"report"`
+}
+
+// RegistrationPage gives one registration with its connection, kit and latest test.
+func (s *Session) RegistrationPage(id string) (RegistrationPage, error) {
+	var p RegistrationPage
+	var err error
+	if p.Registration, err = s.w.Registration(s.ctx, id); err != nil {
+		return p, err
+	}
+	if p.Status, err = s.w.Status(s.ctx, id); err != nil {
+		return p, err
+	}
+	if p.Kit, err = s.w.Kit(s.ctx, id); err != nil {
+		return p, err
+	}
+	p.Connecting, p.Testing = s.w.LoginOf(id), s.testing(id)
+	p.Report, err = s.w.LatestReport(s.ctx, id)
+	return p, err
+}
+
+// Saved is the outcome of Save: the registration and the notices on its fields.
+type Saved struct {
+	Registration workstation.Registration   `json:"registration"`
+	Problems     []workstation.FieldProblem `json:"problems"`
+}
+
+// SaveRegistration saves, and one second later tests the configuration.
+func (s *Session) SaveRegistration(id string, in workstation.RegistrationInput) (Saved, error) {
+	reg, problems, err := s.w.SaveRegistration(s.ctx, id, in)
+	if err != nil {
+		return Saved{}, err
+	}
+	s.changed()
+	s.runTest(reg.ID, workstation.LayerConfiguration, autoTestDelay)
+	return Saved{reg, problems}, nil
+}
+
+// RemoveRegistration forgets a registration and what hangs on it.
+func (s *Session) RemoveRegistration(id string) error {
+	s.CancelTest(id)
+	err := s.w.RemoveRegistration(s.ctx, id)
+	s.changed()
+	return err
+}
+
+func (s *Session) changed() { s.hooks.Emit("changed", nil) }
+
+// TestEvent tells the page how a test goes on: a check each, and at the end
+// the report or why there is none.
+type TestEvent struct {
+	RegistrationID string                  `json:"registration_id"`
+	Check          *workstation.Check      `json:"check"`
+	Report         *workstation.TestReport `json:"report"`
+	Error          *fault.Error            `json:"error"`
+	Done           bool                    `json:"done"`
+}
+
+// StartTest runs a layer in the background and reports by "test" events. A
+// test of the same registration that still runs is cancelled first.
+func (s *Session) StartTest(id string, layer workstation.Layer) { s.runTest(id, layer, 0) }
+
+func (s *Session) runTest(id string, layer workstation.Layer, delay time.Duration) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	run := &testRun{cancel: cancel}
+	s.mu.Lock()
+	if earlier := s.tests[id]; earlier != nil {
+		earlier.cancel()
+	}
+	s.tests[id] = run
+	s.mu.Unlock()
+	s.work.Go(func() {
+		defer cancel()
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+		}
+		report, err := s.w.Test(ctx, id, layer, func(c workstation.Check) {
+			if s.isCurrent(id, run) {
+				s.hooks.Emit("test", TestEvent{RegistrationID: id, Check: &c})
+			}
+		})
+		if !s.retire(id, run) {
+			return // a later test of the same registration tells its own end
+		}
+		e := TestEvent{RegistrationID: id, Done: true}
+		if err != nil {
+			e.Error = workstation.Fault(err)
+		} else {
+			e.Report = &report
+		}
+		s.hooks.Emit("test", e)
+		s.changed()
+	})
+}
+
+// testRun is one test under way.
+type testRun struct{ cancel context.CancelFunc }
+
+func (s *Session) isCurrent(id string, run *testRun) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tests[id] == run
+}
+
+// retire takes an ended test off the list. It tells false where a later one has taken its place.
+func (s *Session) retire(id string, run *testRun) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tests[id] != run {
+		return false
+	}
+	delete(s.tests, id)
+	return true
+}
+
+// CancelTest ends a test that runs.
+func (s *Session) CancelTest(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if run := s.tests[id]; run != nil {
+		run.cancel()
+	}
+}
+
+func (s *Session) testing(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tests[id] != nil
+}
+
+// ConnectEvent tells the page how a sign-in goes on.
+type ConnectEvent struct {
+	LoginID        string              `json:"login_id"`
+	RegistrationID string              `json:"registration_id"`
+	Phase          string              `json:"phase"` // waiting, connected, failed or cancelled
+	Status         *workstation.Status `json:"status"`
+	Error          *fault.Error        `json:"error"`
+}
+
+// Connect begins a sign-in, opens the system browser and returns at once. Its
+// end is told by a "connect" event; after a success the live test follows.
+func (s *Session) Connect(id string) (workstation.LoginInfo, error) {
+	login, err := s.w.BeginConnect(s.ctx, id, workstation.ConnectOptions{})
+	if err != nil {
+		return workstation.LoginInfo{}, err
+	}
+	info := login.LoginInfo
+	s.hooks.Emit("connect", ConnectEvent{LoginID: info.ID, RegistrationID: id, Phase: "waiting"})
+	s.work.Go(func() {
+		status, err := login.Wait(s.ctx)
+		e := ConnectEvent{LoginID: info.ID, RegistrationID: id, Phase: "connected", Status: &status}
+		if err != nil {
+			e.Phase, e.Status, e.Error = "failed", nil, workstation.Fault(err)
+			if e.Error.Code == "cancelled" {
+				e.Phase = "cancelled"
+			}
+		}
+		s.hooks.Emit("connect", e)
+		s.changed()
+		if err == nil {
+			s.runTest(id, workstation.LayerAll, 0)
+		}
+	})
+	// A browser that does not start is no end of the sign-in: the link can be copied.
+	if err := s.hooks.OpenBrowser(login.AuthorizationURL()); err != nil {
+		s.hooks.Emit("failed", browserFault(err))
+	}
+	return info, nil
+}
+
+func browserFault(err error) *fault.Error {
+	return fault.New("browser-not-opened", "The system browser could not be opened.",
+		"Use Copy link and paste it into a browser on this computer.").CanRetry().Because(err)
+}
+
+// CancelConnect ends a sign-in that waits.
+func (s *Session) CancelConnect(loginID string) error {
+	login, err := s.w.Login(loginID)
+	if err == nil {
+		login.Cancel()
+	}
+	return err
+}
+
+// OpenAgain opens the browser once more for a sign-in that waits.
+func (s *Session) OpenAgain(loginID string) error {
+	login, err := s.w.Login(loginID)
+	if err != nil {
+		return err
+	}
+	if err := s.hooks.OpenBrowser(login.AuthorizationURL()); err != nil {
+		return browserFault(err)
+	}
+	return nil
+}
+
+// CopyLink puts the sign-in's address on the clipboard. The page never sees it.
+func (s *Session) CopyLink(loginID string) error {
+	login, err := s.w.Login(loginID)
+	if err != nil {
+		return err
+	}
+	return s.CopyText(login.AuthorizationURL())
+}
+
+// CopyText puts text on the clipboard.
+func (s *Session) CopyText(text string) error {
+	if err := s.hooks.Copy(text); err != nil {
+		return fault.New("clipboard", "The clipboard could not be written.", "Select the text and copy it by hand.").CanRetry().Because(err)
+	}
+	return nil
+}
+
+// OpenExternal opens an https page, or a page of this computer, in the system browser.
+func (s *Session) OpenExternal(address string) error {
+	u, err := url.Parse(address)
+	loopback := err == nil && u.Scheme == "http" && slices.Contains([]string{"localhost", "127.0.0.1"}, u.Hostname())
+	if err != nil || u.User != nil || (u.Scheme != "https" && !loopback) {
+		return fault.New("link-refused", "That link is no https address, so it is not opened.", "Copy it and look at it first.")
+	}
+	if err := s.hooks.OpenBrowser(u.String()); err != nil {
+		return browserFault(err)
+	}
+	return nil
+}
+
+// Refresh renews the access token now.
+func (s *Session) Refresh(id string) (workstation.Status, error) {
+	defer s.changed()
+	return s.w.Refresh(s.ctx, id)
+}
+
+// Disconnect ends a connection.
+func (s *Session) Disconnect(id string) (workstation.Disconnection, error) {
+	defer s.changed()
+	return s.w.Disconnect(s.ctx, id, workstation.RevokeAuto)
+}
+
+// Exploration is the answer of a FHIR read, as a summary and as JSON.
+type Exploration struct {
+	Summary fhir.Summary `json:"summary"`
+	JSON    string       `json:"json"`
+}
+
+// Explore does a FHIR GET with the stored grant.
+func (s *Session) Explore(id, path string) (Exploration, error) {
+	res, err := s.w.Read(s.ctx, id, path)
+	if err != nil {
+		return Exploration{}, err
+	}
+	var indented []byte
+	if indented, err = json.MarshalIndent(res.Raw, "", "  "); err != nil {
+		return Exploration{}, err
+	}
+	return Exploration{fhir.Summarize(res.Raw), string(indented)}, nil
+}
+
+// UnlockVault unlocks by a passphrase or, with none, by asking the keyring.
+func (s *Session) UnlockVault(pass vault.Secret) error {
+	defer s.changed()
+	return s.w.UnlockVault(s.ctx, pass)
+}
+
+// CreateVault makes a vault under a passphrase.
+func (s *Session) CreateVault(pass vault.Secret) error {
+	defer s.changed()
+	return s.w.CreateVault(s.ctx, pass)
+}
+
+// PageFault is the form in which an error reaches the page.
+type PageFault struct {
+	fault.Error
+	// Fields are the problems at each field, where the error is about input.
+	Fields []workstation.FieldProblem `json:"fields,omitempty"`
+}
+
+// PageError gives the page's form of any error.
+func PageError(err error) PageFault {
+	p := PageFault{Error: *workstation.Fault(err)}
+	var invalid *workstation.InvalidInput
+	if errors.As(err, &invalid) {
+		p.Fields = invalid.Problems
+	}
+	return p
+}

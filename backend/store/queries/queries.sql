@@ -1,0 +1,123 @@
+-- name: Vault :one
+SELECT id, header FROM vault LIMIT 1;
+
+-- name: InsertVault :exec
+INSERT INTO vault (id, header, created_at, updated_at) VALUES (?, ?, ?, ?);
+
+-- name: UpdateVault :exec
+UPDATE vault SET header = ?, updated_at = ? WHERE id = ?;
+
+-- name: DataKey :one
+SELECT wrapped FROM data_key WHERE owner = ?;
+
+-- name: InsertDataKey :exec
+INSERT INTO data_key (owner, wrapped, created_at) VALUES (?, ?, ?);
+
+-- name: Profiles :many
+SELECT * FROM profile ORDER BY created_at, id;
+
+-- name: InsertProfile :exec
+INSERT INTO profile (id, name, role, created_at) VALUES (?, ?, ?, ?);
+
+-- name: Registrations :many
+SELECT * FROM registration ORDER BY name COLLATE NOCASE, id;
+
+-- name: Registration :one
+SELECT * FROM registration WHERE id = ?;
+
+-- name: RegistrationByName :one
+SELECT * FROM registration WHERE name = ? COLLATE NOCASE;
+
+-- name: InsertRegistration :exec
+INSERT INTO registration (id, name, ehr, environment, fhir_base_url, client_id, client_type, client_secret, auth_method,
+                          audience, scopes, redirect_uris, launch_url, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: UpdateRegistration :execrows
+UPDATE registration
+SET name = ?, ehr = ?, environment = ?, fhir_base_url = ?, client_id = ?, client_type = ?, client_secret = ?, auth_method = ?,
+    audience = ?, scopes = ?, redirect_uris = ?, launch_url = ?, updated_at = ?
+WHERE id = ?;
+
+-- name: SetAuthMethod :exec
+UPDATE registration SET auth_method = ? WHERE id = ?;
+
+-- name: DeleteRegistration :execrows
+DELETE FROM registration WHERE id = ?;
+
+-- name: StandaloneGrant :one
+SELECT * FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone';
+
+-- name: GrantsOfProfile :many
+SELECT * FROM grants WHERE profile_id = ? ORDER BY connected_at, id;
+
+-- name: GrantsOfRegistration :many
+SELECT * FROM grants WHERE registration_id = ? ORDER BY connected_at, id;
+
+-- name: CountGrants :one
+SELECT count(*) FROM grants;
+
+-- name: InsertGrant :exec
+INSERT INTO grants (id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context,
+                    scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: RenewGrant :execrows
+UPDATE grants
+SET version = version + 1, access_token = ?, refresh_token = ?, context = ?, scopes_granted = ?, access_expires_at = ?,
+    ended = '', last_error = '', refreshed_at = ?
+WHERE id = sqlc.arg(id) AND version = sqlc.arg(read_version);
+
+-- name: SetGrantContext :exec
+UPDATE grants SET context = ? WHERE id = ? AND version = ?;
+
+-- name: SetGrantError :execrows
+UPDATE grants SET ended = ?, last_error = ? WHERE id = sqlc.arg(id) AND version = sqlc.arg(read_version);
+
+-- name: DeleteGrant :execrows
+DELETE FROM grants WHERE id = ?;
+
+-- name: DeleteStandaloneGrant :exec
+DELETE FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone';
+
+-- name: Discovery :one
+SELECT * FROM discovery WHERE fhir_base_url = ?;
+
+-- name: AllDiscovery :many
+SELECT * FROM discovery;
+
+-- name: SaveDiscovery :exec
+INSERT INTO discovery (fhir_base_url, configuration, fetched_at, expires_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (fhir_base_url) DO UPDATE
+SET configuration = excluded.configuration, fetched_at = excluded.fetched_at, expires_at = excluded.expires_at;
+
+-- name: ForgetDiscovery :exec
+DELETE FROM discovery WHERE fhir_base_url = ?;
+
+-- name: TestReport :one
+SELECT * FROM test_report WHERE registration_id = ? AND profile_id = ?;
+
+-- name: TestReportsOfProfile :many
+SELECT registration_id, layer, ok, started_at FROM test_report WHERE profile_id = ?;
+
+-- name: SaveTestReport :exec
+INSERT INTO test_report (registration_id, profile_id, layer, ok, started_at, report) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (registration_id, profile_id) DO UPDATE
+SET layer = excluded.layer, ok = excluded.ok, started_at = excluded.started_at, report = excluded.report;
+
+-- name: DeleteTestReport :exec
+DELETE FROM test_report WHERE registration_id = ? AND profile_id = ?;
+
+-- name: ConnectFailures :many
+SELECT * FROM connect_failure WHERE profile_id = ?;
+
+-- name: SaveConnectFailure :exec
+INSERT INTO connect_failure (registration_id, profile_id, error, at) VALUES (?, ?, ?, ?)
+ON CONFLICT (registration_id, profile_id) DO UPDATE SET error = excluded.error, at = excluded.at;
+
+-- name: DeleteConnectFailure :exec
+DELETE FROM connect_failure WHERE registration_id = ? AND profile_id = ?;
+
+-- name: CountSealed :one
+SELECT (SELECT count(*) FROM grants) + (SELECT count(*) FROM data_key)
+     + (SELECT count(*) FROM registration WHERE client_secret IS NOT NULL) AS sealed;

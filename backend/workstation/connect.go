@@ -1,0 +1,293 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/loopback"
+	"chartkey/backend/scope"
+	"chartkey/backend/smart"
+	"chartkey/backend/store"
+	"chartkey/backend/vault"
+
+	"github.com/google/uuid"
+)
+
+// DefaultConnectTimeout is how long a person has to sign in.
+const DefaultConnectTimeout = 5 * time.Minute
+
+// maxConnectTimeout is how long a state lives (smart, Authorization).
+const maxConnectTimeout = 10 * time.Minute
+
+// ConnectOptions change what a sign-in asks for. The zero value is the
+// registration's own choice.
+type ConnectOptions struct {
+	// As is "patient" or "provider", in place of the registration's audience.
+	As string
+	// Scopes replace those of the registration.
+	Scopes []string
+	// Timeout is at most the ten minutes that a state lives; zero is DefaultConnectTimeout.
+	Timeout time.Duration
+}
+
+// LoginInfo is what may be shown of a sign-in that waits for the browser.
+type LoginInfo struct {
+	ID             string    `json:"id"`
+	RegistrationID string    `json:"registration_id"`
+	RedirectURI    string    `json:"redirect_uri"`
+	Scopes         []string  `json:"scopes"`
+	StartedAt      time.Time `json:"started_at" ts_type:"string"`
+	ExpiresAt      time.Time `json:"expires_at" ts_type:"string"`
+}
+
+// Login is one sign-in under way: the browser is out, and a listener waits
+// for it to come back.
+type Login struct {
+	LoginInfo
+
+	url    string
+	end    context.CancelCauseFunc
+	done   chan struct{}
+	once   sync.Once
+	status Status
+	err    error
+}
+
+// AuthorizationURL is what the browser has to open. It carries the state, so
+// it is for the browser and for the person who copies it, and for no log.
+func (l *Login) AuthorizationURL() string { return l.url }
+
+// Cancel ends the wait with the fault cancelled.
+func (l *Login) Cancel() {
+	l.end(fault.New("cancelled", "The sign-in was cancelled.", "Connect again when you are ready."))
+}
+
+// Wait gives the outcome: the new status, or why there is none. Where ctx
+// ends first, the sign-in is cancelled.
+func (l *Login) Wait(ctx context.Context) (Status, error) {
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+		l.Cancel()
+		<-l.done
+	}
+	return l.status, l.err
+}
+
+func (l *Login) finish(s Status, err error) {
+	l.once.Do(func() {
+		l.status, l.err = s, err
+		close(l.done)
+	})
+}
+
+// BeginConnect prepares a sign-in (SMART App Launch, standalone launch): the
+// vault is open, the server is known, and a listener waits at a registered
+// redirect URI. The caller opens AuthorizationURL in a browser, then waits.
+//
+// Faults: those of the vault, of discovery and of the ports.
+func (w *Workstation) BeginConnect(ctx context.Context, ref string, o ConnectOptions) (*Login, error) {
+	reg, err := w.registrationRow(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if o.As != "" && o.As != reg.Audience {
+		if o.As != "patient" && o.As != "provider" {
+			return nil, fault.Newf("invalid-audience", "Choose patient or provider.", "%q is no audience.", o.As)
+		}
+		// The registration's own scopes were chosen for the other audience.
+		reg.Audience, reg.Scopes = o.As, ""
+	}
+	if len(o.Scopes) > 0 {
+		set, errs := scope.ParseList(strings.Join(o.Scopes, " "))
+		if len(errs) > 0 {
+			return nil, fault.New("invalid-scopes", sentence(errs[0].Error()), "Correct the scope, or leave the list out for the registration's own.").Because(errors.Join(errs...))
+		}
+		reg.Scopes = set.String()
+	}
+	// Everything that could fail later for want of a key fails now, before the browser opens.
+	if _, err := w.dataKey(ctx, w.owner.ID); err != nil {
+		return nil, err
+	}
+	auth, err := w.clientAuth(ctx, reg)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := w.discover(ctx, reg.FHIRBaseURL)
+	if err != nil {
+		return nil, w.failedConnect(ctx, reg.ID, err)
+	}
+	return w.startLogin(ctx, reg, auth, cfg, o.Timeout)
+}
+
+func (w *Workstation) startLogin(ctx context.Context, reg store.Registration, auth smart.ClientAuth, cfg smart.Configuration, timeout time.Duration) (*Login, error) {
+	if timeout <= 0 {
+		timeout = DefaultConnectTimeout
+	}
+	timeout = min(timeout, maxConnectTimeout)
+	// The sign-in outlives the call that began it, and ends by its own clock.
+	loginCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	login := &Login{end: end, done: make(chan struct{})}
+	var authorization smart.Authorization
+	waiting, err := w.receiver.Begin(loginCtx, redirectURIs(reg), func(redirectURI string) (string, error) {
+		var err error
+		authorization, err = w.smart.Authorization(cfg, smart.AuthorizationParams{
+			ClientID: reg.ClientID, RedirectURI: redirectURI, Scopes: effectiveScopes(reg, cfg.ScopeVersion()), Aud: reg.FHIRBaseURL,
+		})
+		return authorization.State, err
+	}, func(ctx context.Context, query url.Values) loopback.Page {
+		status, err := w.complete(ctx, reg, auth, cfg, authorization, query)
+		if err != nil {
+			err = w.failedConnect(ctx, reg.ID, err)
+		}
+		login.finish(status, err)
+		return resultPage(reg.Name, err)
+	})
+	if err != nil {
+		end(nil)
+		return nil, w.failedConnect(ctx, reg.ID, err)
+	}
+	now := w.now().UTC()
+	login.url = authorization.URL
+	login.LoginInfo = LoginInfo{
+		ID: uuid.NewString(), RegistrationID: reg.ID, RedirectURI: authorization.RedirectURI, Scopes: authorization.Scopes.Strings(),
+		StartedAt: now, ExpiresAt: now.Add(timeout),
+	}
+	w.track(login, true)
+	go w.supervise(loginCtx, login, waiting, timeout)
+	return login, nil
+}
+
+// supervise ends a login by its outcome, its deadline or its cancellation,
+// and takes the listener away.
+func (w *Workstation) supervise(ctx context.Context, login *Login, waiting *loopback.Login, timeout time.Duration) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	var err error
+	select {
+	case <-login.done:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-timer.C:
+		err = w.failedConnect(ctx, login.RegistrationID, timedOut(timeout))
+	}
+	waiting.Close()
+	login.finish(Status{}, err)
+	login.end(nil)
+	w.track(login, false)
+}
+
+// timedOut is the end of a sign-in from which nothing came back. EHRs show a
+// page of their own, and send nothing, for the mistakes that it lists
+// (RFC 6749 section 4.1.2.1; Epic).
+func timedOut(after time.Duration) *fault.Error {
+	return fault.Newf("sign-in-timeout",
+		"If the browser shows an error page of the EHR, compare the client ID, the redirect URIs and the environment with the EHR's registration page. A new Epic registration takes up to an hour in the sandbox, and up to 12 hours in production, to become known.",
+		"Nothing came back from the browser within %s.", after.Round(time.Second)).CanRetry()
+}
+
+func (w *Workstation) track(l *Login, under bool) {
+	w.loginMu.Lock()
+	defer w.loginMu.Unlock()
+	if under {
+		w.logins[l.ID] = l
+	} else {
+		delete(w.logins, l.ID)
+	}
+}
+
+// Login gives a sign-in under way by its id. Fault: login-not-found.
+func (w *Workstation) Login(id string) (*Login, error) {
+	w.loginMu.Lock()
+	defer w.loginMu.Unlock()
+	if l := w.logins[id]; l != nil {
+		return l, nil
+	}
+	return nil, fault.New("login-not-found", "That sign-in is no longer waiting.", "Connect again.")
+}
+
+// LoginOf gives the sign-in under way for a registration, or nil.
+func (w *Workstation) LoginOf(registrationID string) *LoginInfo {
+	w.loginMu.Lock()
+	defer w.loginMu.Unlock()
+	for _, l := range w.logins {
+		if l.RegistrationID == registrationID {
+			info := l.LoginInfo
+			return &info
+		}
+	}
+	return nil
+}
+
+// failedConnect keeps the failure for the status, and gives it back.
+func (w *Workstation) failedConnect(ctx context.Context, registrationID string, cause error) error {
+	if err := w.recordConnectFailure(context.WithoutCancel(ctx), registrationID, cause); err != nil {
+		w.log.Warn("the failed sign-in could not be recorded", "error", err)
+	}
+	return cause
+}
+
+// complete turns the browser's answer into a stored grant. What it says was
+// connected is on disk.
+func (w *Workstation) complete(ctx context.Context, reg store.Registration, auth smart.ClientAuth, cfg smart.Configuration, a smart.Authorization, query url.Values) (Status, error) {
+	code, err := w.smart.CheckCallback(cfg, a, query)
+	if err != nil {
+		return Status{}, err
+	}
+	answer, err := w.smart.Exchange(ctx, cfg, auth, a, code)
+	if err != nil {
+		return Status{}, err
+	}
+	if err := w.storeGrant(ctx, reg, a.Scopes, answer); err != nil {
+		return Status{}, err
+	}
+	return w.Status(ctx, reg.ID)
+}
+
+func (w *Workstation) storeGrant(ctx context.Context, reg store.Registration, asked scope.Set, answer smart.TokenResponse) error {
+	id := uuid.NewString()
+	access, refresh, sealed, err := w.sealGrant(ctx, id, vault.NewSecret(answer.AccessToken.Reveal()), vault.NewSecret(answer.RefreshToken.Reveal()),
+		grantContext{LaunchContext: answer.Context, Warnings: answer.Warnings})
+	if err != nil {
+		return err
+	}
+	return w.store.Update(ctx, func(q *store.Queries) error {
+		now, err := q.Registration(ctx, reg.ID)
+		if errors.Is(err, store.ErrNoRow) || (err == nil && (now.FHIRBaseURL != reg.FHIRBaseURL || now.ClientID != reg.ClientID)) {
+			return fault.New("registration-changed", "The registration was changed or removed while the sign-in was under way, so its result was thrown away.", "Connect again.")
+		}
+		if err != nil {
+			return err
+		}
+		key := store.DeleteStandaloneGrantParams{RegistrationID: reg.ID, ProfileID: w.owner.ID}
+		if err := q.DeleteStandaloneGrant(ctx, key); err != nil {
+			return err
+		}
+		if err := q.DeleteConnectFailure(ctx, store.DeleteConnectFailureParams(key)); err != nil {
+			return err
+		}
+		if answer.AuthMethod != "" {
+			if err := q.SetAuthMethod(ctx, store.SetAuthMethodParams{AuthMethod: string(answer.AuthMethod), ID: reg.ID}); err != nil {
+				return err
+			}
+		}
+		return q.InsertGrant(ctx, store.InsertGrantParams{
+			ID: id, RegistrationID: reg.ID, ProfileID: w.owner.ID, Kind: "standalone", Version: 1, FHIRBaseURL: reg.FHIRBaseURL,
+			AccessToken: access, RefreshToken: refresh, Context: sealed, ScopesRequested: asked.String(), ScopesGranted: answer.Scopes.String(),
+			AccessExpiresAt: expiryMillis(answer.ExpiresAt), ConnectedAt: w.now().UnixMilli(),
+		})
+	})
+}
+
+func resultPage(name string, err error) loopback.Page {
+	if err == nil {
+		return loopback.Page{OK: true, Title: "Connected", Message: "Chartkey is connected to " + name + ". You can close this tab and go back to Chartkey."}
+	}
+	f := Fault(err)
+	return loopback.Page{Title: "Not connected", Message: f.Message + " " + f.Advice}
+}

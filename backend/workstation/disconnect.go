@@ -1,0 +1,121 @@
+package workstation
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/store"
+)
+
+// RevokeMode says whether a disconnect tells the server.
+type RevokeMode string
+
+// The ways to disconnect.
+const (
+	// RevokeAuto tells the server where it offers revocation.
+	RevokeAuto RevokeMode = "auto"
+	// RevokeNever forgets the grant here and tells nobody.
+	RevokeNever RevokeMode = "never"
+)
+
+// Disconnection says what a disconnect did. The grant is gone from this
+// computer in every case.
+type Disconnection struct {
+	// Revocation is "revoked", "not_offered", "not_asked" or "failed".
+	Revocation string `json:"revocation"`
+	Revoked    bool   `json:"revoked"`
+	Message    string `json:"message"`
+	// Error is why the server could not be told.
+	Error  *fault.Error `json:"error"`
+	Status Status       `json:"status"`
+}
+
+// Disconnect ends a connection: the tokens are revoked where the server
+// advertises it (RFC 7009), and forgotten here in every case. Fault: not-connected.
+func (w *Workstation) Disconnect(ctx context.Context, ref string, mode RevokeMode) (Disconnection, error) {
+	if mode != RevokeAuto && mode != RevokeNever {
+		return Disconnection{}, fault.Newf("invalid-revoke", "Choose auto or never.", "%q is no way to disconnect.", mode)
+	}
+	reg, err := w.registrationRow(ctx, ref)
+	if err != nil {
+		return Disconnection{}, err
+	}
+	g, err := w.findGrant(ctx, reg)
+	if err != nil {
+		return Disconnection{}, err
+	}
+	// A refresh under way would bring a fresh token to life after the old one was revoked.
+	unlock, err := w.lockGrant(ctx, g.ID)
+	if err != nil {
+		return Disconnection{}, err
+	}
+	defer unlock()
+	if g, err = w.findGrant(ctx, reg); err != nil {
+		return Disconnection{}, err
+	}
+	d := Disconnection{Revocation: "not_asked", Message: "Forgotten on this computer. The EHR was not told, as asked."}
+	if mode == RevokeAuto {
+		d = w.revoke(ctx, reg, g)
+	}
+	if err := w.forget(context.WithoutCancel(ctx), reg, g); err != nil {
+		return Disconnection{}, err
+	}
+	d.Status, err = w.Status(context.WithoutCancel(ctx), reg.ID)
+	return d, err
+}
+
+func (w *Workstation) forget(ctx context.Context, reg store.Registration, g store.Grant) error {
+	err := w.store.Update(ctx, func(q *store.Queries) error {
+		if _, err := q.DeleteGrant(ctx, g.ID); err != nil {
+			return err
+		}
+		key := store.DeleteConnectFailureParams{RegistrationID: reg.ID, ProfileID: g.ProfileID}
+		return errors.Join(q.DeleteConnectFailure(ctx, key), q.DeleteTestReport(ctx, store.DeleteTestReportParams(key)))
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(w.home, "locks", g.ID)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		w.log.Warn("a refresh lock's file stays behind", "error", err)
+	}
+	return nil
+}
+
+func (w *Workstation) revoke(ctx context.Context, reg store.Registration, g store.Grant) Disconnection {
+	failed := func(err error) Disconnection {
+		return Disconnection{
+			Revocation: "failed", Error: Fault(err),
+			Message: "Forgotten on this computer, but the EHR could not be told: " + Fault(err).Message + " Access may last there until it runs out.",
+		}
+	}
+	cfg, err := w.discover(ctx, g.FHIRBaseURL)
+	if err != nil {
+		return failed(err)
+	}
+	if cfg.RevocationEndpoint == "" {
+		message := "Forgotten on this computer. This EHR offers apps no way to end access from outside, so it may last there until it runs out."
+		if reg.EHR == "epic" {
+			message += " To end it at the hospital, use the linked apps page of MyChart."
+		}
+		return Disconnection{Revocation: "not_offered", Message: message}
+	}
+	auth, err := w.clientAuth(ctx, reg)
+	if err != nil {
+		return failed(err)
+	}
+	access, err := w.openToken(ctx, g, "access_token", g.AccessToken)
+	if err != nil {
+		return failed(err)
+	}
+	refresh, err := w.openToken(ctx, g, "refresh_token", g.RefreshToken)
+	if err != nil {
+		return failed(err)
+	}
+	if err := w.smart.Revoke(ctx, cfg, auth, refresh, access); err != nil {
+		return failed(err)
+	}
+	return Disconnection{Revocation: "revoked", Revoked: true, Message: "The EHR was told and has ended the access. It is forgotten on this computer too."}
+}

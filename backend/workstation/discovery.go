@@ -1,0 +1,74 @@
+package workstation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"chartkey/backend/scope"
+	"chartkey/backend/smart"
+	"chartkey/backend/store"
+)
+
+// cachedDiscovery gives what the server last said of itself, however old, or
+// nil where it was never asked.
+func (w *Workstation) cachedDiscovery(ctx context.Context, base string) (*smart.Configuration, error) {
+	row, err := w.store.Discovery(ctx, base)
+	if errors.Is(err, store.ErrNoRow) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var cfg smart.Configuration
+	if err := json.Unmarshal([]byte(row.Configuration), &cfg); err != nil {
+		// A cache that cannot be read is as good as none.
+		w.log.Warn("the cached discovery of a server cannot be read", "fhir_base_url", base, "error", err)
+		return nil, nil
+	}
+	return &cfg, nil
+}
+
+// scopeVersions gives the scope grammar of every server that was discovered.
+func (w *Workstation) scopeVersions(ctx context.Context) (map[string]scope.Version, error) {
+	rows, err := w.store.AllDiscovery(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]scope.Version, len(rows))
+	for _, row := range rows {
+		var cfg smart.Configuration
+		if err := json.Unmarshal([]byte(row.Configuration), &cfg); err == nil {
+			out[row.FHIRBaseURL] = cfg.ScopeVersion()
+		}
+	}
+	return out, nil
+}
+
+// discover gives the server's configuration from the cache while it is
+// fresh, else from the server.
+func (w *Workstation) discover(ctx context.Context, base string) (smart.Configuration, error) {
+	cached, err := w.cachedDiscovery(ctx, base)
+	if err != nil {
+		return smart.Configuration{}, err
+	}
+	if cached != nil && w.now().Before(cached.ExpiresAt) {
+		return *cached, nil
+	}
+	return w.discoverAnew(ctx, base)
+}
+
+// discoverAnew asks the server and keeps the answer.
+func (w *Workstation) discoverAnew(ctx context.Context, base string) (smart.Configuration, error) {
+	cfg, err := w.smart.Discover(ctx, base)
+	if err != nil {
+		return cfg, err
+	}
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		return cfg, err
+	}
+	return cfg, w.store.SaveDiscovery(ctx, store.SaveDiscoveryParams{
+		FHIRBaseURL: base, Configuration: string(text), FetchedAt: cfg.FetchedAt.UnixMilli(), ExpiresAt: cfg.ExpiresAt.UnixMilli(),
+	})
+}

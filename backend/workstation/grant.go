@@ -1,0 +1,119 @@
+package workstation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/smart"
+	"chartkey/backend/store"
+	"chartkey/backend/vault"
+)
+
+// grantContext is what is sealed beside a grant's tokens: whom it concerns.
+type grantContext struct {
+	smart.LaunchContext
+	// PatientName and UserName are learned by the live test.
+	PatientName string `json:"patient_name,omitempty"`
+	UserName    string `json:"user_name,omitempty"`
+	// Warnings are what was odd about the sign-in.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+func grantBinding(column, id string) vault.Binding {
+	return vault.Binding{Table: "grants", Column: column, Row: id}
+}
+
+// findGrant gives the standalone grant of a registration for the acting
+// profile. Fault: not-connected.
+func (w *Workstation) findGrant(ctx context.Context, reg store.Registration) (store.Grant, error) {
+	g, err := w.store.StandaloneGrant(ctx, store.StandaloneGrantParams{RegistrationID: reg.ID, ProfileID: w.owner.ID})
+	if errors.Is(err, store.ErrNoRow) {
+		return g, fault.Newf("not-connected", "Connect first.", "%s is not connected.", reg.Name)
+	}
+	return g, err
+}
+
+// sealGrant seals what a token answer brought, for the grant with this id.
+func (w *Workstation) sealGrant(ctx context.Context, id string, access, refresh vault.Secret, c grantContext) (a, r, cx []byte, err error) {
+	if a, err = w.seal(ctx, w.owner.ID, grantBinding("access_token", id), access); err != nil {
+		return nil, nil, nil, err
+	}
+	if !refresh.IsEmpty() {
+		if r, err = w.seal(ctx, w.owner.ID, grantBinding("refresh_token", id), refresh); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	cx, err = w.sealContext(ctx, id, c)
+	return a, r, cx, err
+}
+
+func (w *Workstation) sealContext(ctx context.Context, id string, c grantContext) ([]byte, error) {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	return w.seal(ctx, w.owner.ID, grantBinding("context", id), vault.NewSecret(text))
+}
+
+func (w *Workstation) openContext(ctx context.Context, g store.Grant) (grantContext, error) {
+	var c grantContext
+	text, err := w.open(ctx, g.ProfileID, grantBinding("context", g.ID), g.Context)
+	if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal([]byte(text.Reveal()), &c); err != nil {
+		return c, fault.New("vault-damaged", "The stored context of a grant cannot be read.", "Disconnect and connect again.").Because(err)
+	}
+	return c, nil
+}
+
+// openToken opens one token of a grant; no blob is no token.
+func (w *Workstation) openToken(ctx context.Context, g store.Grant, column string, blob []byte) (smart.Secret, error) {
+	if len(blob) == 0 {
+		return smart.Secret{}, nil
+	}
+	token, err := w.open(ctx, g.ProfileID, grantBinding(column, g.ID), blob)
+	return smart.NewSecret(token.Reveal()), err
+}
+
+// clientAuth gives how the registration's client proves itself, with its secret opened.
+func (w *Workstation) clientAuth(ctx context.Context, reg store.Registration) (smart.ClientAuth, error) {
+	auth := smart.ClientAuth{Type: smart.ClientType(reg.ClientType), ClientID: reg.ClientID, Method: smart.AuthMethod(reg.AuthMethod)}
+	if auth.Type != smart.ConfidentialSymmetric {
+		return auth, nil
+	}
+	secret, err := w.open(ctx, workstationOwner, secretBinding(reg.ID), reg.ClientSecret)
+	if err != nil {
+		return auth, err
+	}
+	auth.Secret = smart.NewSecret(secret.Reveal())
+	return auth, nil
+}
+
+func expiryMillis(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	ms := t.UnixMilli()
+	return &ms
+}
+
+// storedFault reads a fault that stands in a row; "" is none.
+func storedFault(text string) *fault.Error {
+	if text == "" {
+		return nil
+	}
+	var f fault.Error
+	if err := json.Unmarshal([]byte(text), &f); err != nil {
+		return nil
+	}
+	return &f
+}
+
+func faultText(f *fault.Error) (string, error) {
+	b, err := json.Marshal(f)
+	return string(b), err
+}

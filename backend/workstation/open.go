@@ -1,0 +1,175 @@
+// Package workstation is the domain: registrations, profiles, grants, and the
+// use-cases that a person has of them — register, test, connect, see the
+// status, refresh, read, disconnect. The window and the command line call
+// these and add nothing.
+//
+// It is the only package that knows several others: it asks smart and fhir to
+// speak with servers, loopback to receive redirects, vault to seal, and store
+// to keep. It knows nothing of Wails, flags or HTML.
+package workstation
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/loopback"
+	"chartkey/backend/smart"
+	"chartkey/backend/smart/network"
+	"chartkey/backend/store"
+	"chartkey/backend/vault"
+
+	"github.com/adrg/xdg"
+	"github.com/google/uuid"
+)
+
+// Options are what a Workstation is opened with.
+type Options struct {
+	// Home is the data folder.
+	Home string
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// HTTP reaches servers; nil is smart's hardened client.
+	HTTP *http.Client
+	// Passphrase is asked where the vault has no usable keyring; nil, or a
+	// passphrase-needed fault, means that nobody can be asked.
+	Passphrase func(ctx context.Context, isNew bool) (vault.Secret, error)
+	// KeyCost is the work that a new passphrase's key takes; the zero value is the vault's default.
+	KeyCost vault.Cost
+	// Keyring is the system's keyring; nil leaves it out, for a vault that lives only as long as its folder.
+	Keyring *vault.Keyring
+	// Log receives diagnostics; nil discards them. No secret is ever logged.
+	Log *slog.Logger
+}
+
+// HomeFrom gives the data folder: CHARTKEY_HOME, else the platform's own.
+func HomeFrom(getenv func(string) string) (string, error) {
+	home := getenv("CHARTKEY_HOME")
+	if home == "" {
+		home = filepath.Join(xdg.DataHome, "chartkey")
+	}
+	abs, err := filepath.Abs(home)
+	if err != nil {
+		return "", fault.Newf("data-folder-unusable", "Name a folder in CHARTKEY_HOME.", "The data folder %q has no absolute name.", home).Because(err)
+	}
+	return abs, nil
+}
+
+// Workstation is one open data folder. Its methods may be called at once from
+// several goroutines; other processes may have the same folder open.
+type Workstation struct {
+	home     string
+	now      func() time.Time
+	http     *http.Client
+	log      *slog.Logger
+	smart    *smart.Client
+	store    *store.Store
+	receiver *loopback.Receiver
+	owner    store.Profile
+	askPass  func(context.Context, bool) (vault.Secret, error)
+	keyCost  vault.Cost
+	keyring  *vault.Keyring
+
+	vaultMu sync.Mutex // protects the three below
+	vault   *vault.Vault
+	header  vault.Header
+	keys    map[string]*vault.DataKey // by owner
+
+	loginMu sync.Mutex // protects logins
+	logins  map[string]*Login
+}
+
+// Open opens a data folder, making it where it is missing. The vault is not
+// touched until something must be sealed or opened.
+func Open(ctx context.Context, o Options) (*Workstation, error) {
+	w := &Workstation{
+		home: o.Home, now: o.Now, http: o.HTTP, log: o.Log, askPass: o.Passphrase, keyCost: o.KeyCost, keyring: o.Keyring,
+		keys: map[string]*vault.DataKey{}, logins: map[string]*Login{},
+	}
+	if w.now == nil {
+		w.now = time.Now
+	}
+	if w.log == nil {
+		w.log = slog.New(slog.DiscardHandler)
+	}
+	if w.http == nil {
+		w.http = network.NewClient()
+	}
+	w.smart = &smart.Client{HTTP: w.http, Now: w.now}
+	w.receiver = loopback.NewReceiver(w.now)
+	var err error
+	if w.store, err = store.Open(ctx, o.Home); err != nil {
+		return nil, err
+	}
+	if w.owner, err = w.ensureOwner(ctx); err != nil {
+		return nil, errors.Join(err, w.store.Close())
+	}
+	return w, nil
+}
+
+// ensureOwner finds the workstation's owner, the first profile, or makes it.
+func (w *Workstation) ensureOwner(ctx context.Context) (store.Profile, error) {
+	var owner store.Profile
+	profiles, err := w.store.Profiles(ctx)
+	if err != nil {
+		return owner, err
+	}
+	if len(profiles) > 0 {
+		return profiles[0], nil
+	}
+	err = w.store.Update(ctx, func(q *store.Queries) error {
+		// Another process may have been first.
+		profiles, err := q.Profiles(ctx)
+		if err != nil {
+			return err
+		}
+		if len(profiles) > 0 {
+			owner = profiles[0]
+			return nil
+		}
+		owner = store.Profile{ID: uuid.NewString(), Name: "owner", Role: "admin", CreatedAt: w.now().UnixMilli()}
+		return q.InsertProfile(ctx, store.InsertProfileParams(owner))
+	})
+	return owner, err
+}
+
+// RequireProfile checks that user names the profile that this workstation
+// acts for; "" is the owner. Fault: user-not-found.
+func (w *Workstation) RequireProfile(user string) error {
+	if user == "" || user == w.owner.Name || user == w.owner.ID {
+		return nil
+	}
+	return fault.Newf("user-not-found", "Leave --user out to act as the owner.", "There is no user %q on this workstation.", user)
+}
+
+// Home gives the data folder.
+func (w *Workstation) Home() string { return w.home }
+
+// Close ends waiting sign-ins, lets a last page reach the browser, wipes the
+// keys and closes the database.
+func (w *Workstation) Close() error {
+	w.loginMu.Lock()
+	for _, l := range w.logins {
+		l.Cancel()
+	}
+	w.loginMu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	err := w.receiver.Close(ctx)
+	w.wipeKeys()
+	return errors.Join(err, w.store.Close())
+}
+
+// Watch calls changed whenever another connection or process has written to
+// the data folder, within two seconds, until ctx ends.
+func (w *Workstation) Watch(ctx context.Context, changed func()) error {
+	return w.store.Watch(ctx, time.Second, changed)
+}
+
+// Fault gives the typed form of any error of this package.
+func Fault(err error) *fault.Error { return fault.From(store.Translate(err)) }

@@ -1,0 +1,107 @@
+package workstation
+
+import (
+	"context"
+	"encoding/json"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/fhir"
+	"chartkey/backend/store"
+)
+
+// Read does a FHIR GET with the stored grant. path is relative to the FHIR
+// base URL, as in "Patient/1" or "Observation?patient=1". The token is
+// renewed first where it has run out, and once more where the server refuses
+// it. Faults: not-connected, needs-reconnect, and those of fhir.
+func (w *Workstation) Read(ctx context.Context, ref, path string) (fhir.Resource, error) {
+	var out fhir.Resource
+	err := w.withGrant(ctx, ref, func(c *fhir.Client) (err error) {
+		out, err = c.Get(ctx, path)
+		return err
+	})
+	return out, err
+}
+
+// ReadPages is Read for a search: each is called for every entry of every
+// page, up to limit entries (0 = all).
+func (w *Workstation) ReadPages(ctx context.Context, ref, path string, limit int, each func(entry json.RawMessage) error) error {
+	delivered := false
+	return w.withGrant(ctx, ref, func(c *fhir.Client) error {
+		if delivered {
+			return fault.New("fhir-unauthorized", "The EHR stopped accepting the access token in the middle of the search.", "Run the search again.").CanRetry()
+		}
+		return c.Pages(ctx, path, limit, func(entry json.RawMessage) error {
+			delivered = true
+			return each(entry)
+		})
+	})
+}
+
+func (w *Workstation) withGrant(ctx context.Context, ref string, do func(*fhir.Client) error) error {
+	reg, err := w.registrationRow(ctx, ref)
+	if err != nil {
+		return err
+	}
+	g, err := w.findGrant(ctx, reg)
+	if err != nil {
+		return err
+	}
+	return w.tokens(reg, g).use(ctx, do)
+}
+
+// tokenSource gives a grant's token to one operation.
+type tokenSource struct {
+	w   *Workstation
+	reg store.Registration
+	g   store.Grant
+}
+
+func (w *Workstation) tokens(reg store.Registration, g store.Grant) *tokenSource {
+	return &tokenSource{w: w, reg: reg, g: g}
+}
+
+// use runs do with a FHIR client of the server that issued the grant: the
+// token never goes to another, whatever the registration says by now. Where
+// the server refuses the token, it is renewed and do runs once more.
+func (s *tokenSource) use(ctx context.Context, do func(*fhir.Client) error) error {
+	client := &fhir.Client{HTTP: s.w.http, BaseURL: s.g.FHIRBaseURL, Now: s.w.now, Token: s.token}
+	err := do(client)
+	if fault.Code(err) != "fhir-unauthorized" {
+		return err
+	}
+	if err := s.renewRefused(ctx); err != nil {
+		return err
+	}
+	return do(client)
+}
+
+func (s *tokenSource) token(ctx context.Context) (string, error) {
+	g, token, err := s.w.accessToken(ctx, s.reg, s.g)
+	if err != nil {
+		return "", err
+	}
+	s.g = g
+	return token.Reveal(), nil
+}
+
+// renewRefused is called after the server has refused a token that had not
+// run out: its access was ended early, or its clock is ahead.
+func (s *tokenSource) renewRefused(ctx context.Context) error {
+	if len(s.g.RefreshToken) == 0 {
+		refused := fault.New("token-refused", "The EHR no longer accepts the access token.", "Connect again.")
+		if err := s.w.recordGrantError(ctx, s.g, "The EHR no longer accepts the access token, and gave no refresh token.", refused); err != nil {
+			return err
+		}
+		return refused
+	}
+	g, err := s.w.renew(ctx, s.reg, s.g)
+	if err == nil {
+		s.g = g
+	}
+	return err
+}
+
+// metadataClient reads what needs no token.
+func (w *Workstation) metadataClient(base string) *fhir.Client {
+	return &fhir.Client{HTTP: w.http, BaseURL: base, Now: w.now}
+}

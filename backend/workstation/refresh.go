@@ -1,0 +1,176 @@
+package workstation
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/scope"
+	"chartkey/backend/smart"
+	"chartkey/backend/store"
+	"chartkey/backend/vault"
+
+	"github.com/gofrs/flock"
+)
+
+// refreshWait is how long a caller waits for another one's refresh of the
+// same grant: longer than any token request may take.
+const refreshWait = 45 * time.Second
+
+// Refresh renews the access token now. Faults: not-connected,
+// not-refreshable, grant-ended, and those of the network, which leave the
+// grant as it is.
+func (w *Workstation) Refresh(ctx context.Context, ref string) (Status, error) {
+	reg, err := w.registrationRow(ctx, ref)
+	if err != nil {
+		return Status{}, err
+	}
+	g, err := w.findGrant(ctx, reg)
+	if err != nil {
+		return Status{}, err
+	}
+	if _, err := w.renew(ctx, reg, g); err != nil {
+		return Status{}, err
+	}
+	return w.Status(ctx, reg.ID)
+}
+
+// accessToken gives a token that has not run out, renewing it where it has.
+func (w *Workstation) accessToken(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, smart.Secret, error) {
+	switch stateOf(g, w.now()) {
+	case Expired:
+		renewed, err := w.renew(ctx, reg, g)
+		if err != nil {
+			return g, smart.Secret{}, err
+		}
+		g = renewed
+	case NeedsReconnect:
+		_, why := accessEnd(g)
+		return g, smart.Secret{}, fault.New("needs-reconnect", "Access has ended. "+why, "Connect again.")
+	}
+	token, err := w.openToken(ctx, g, "access_token", g.AccessToken)
+	return g, token, err
+}
+
+// renew trades the refresh token for a new access token. One caller at a time
+// does so for a grant, in all processes: with rotation, using a refresh token
+// twice costs the whole grant (RFC 9700 section 4.14). Who waited finds the
+// version gone up and takes what the other one stored.
+func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, error) {
+	unlock, err := w.lockGrant(ctx, g.ID)
+	if err != nil {
+		return g, err
+	}
+	defer unlock()
+	current, err := w.findGrant(ctx, reg)
+	if err != nil {
+		return g, err
+	}
+	if current.ID != g.ID || current.Version > g.Version {
+		return current, nil
+	}
+	g = current
+	if g.Ended != "" {
+		return g, fault.New("needs-reconnect", "Access has ended. "+g.Ended, "Connect again.")
+	}
+	if len(g.RefreshToken) == 0 {
+		return g, fault.New("not-refreshable", "The EHR gave no refresh token, so access cannot be renewed without a sign-in.", "Connect again when access has ended. For a refresh token, ask for offline_access and allow it at the EHR.")
+	}
+	answer, err := w.requestRefresh(ctx, reg, g)
+	if err != nil {
+		ended := ""
+		if fault.Code(err) == smart.CodeGrantEnded {
+			ended = "The EHR has ended the access: it refused the refresh token."
+		}
+		if recErr := w.recordGrantError(context.WithoutCancel(ctx), g, ended, err); recErr != nil {
+			w.log.Warn("the failed refresh could not be recorded", "error", recErr)
+		}
+		return g, err
+	}
+	// From here on the old refresh token may be spent: the answer is stored even if the caller has gone.
+	return w.storeRenewal(context.WithoutCancel(ctx), reg, g, answer)
+}
+
+func (w *Workstation) requestRefresh(ctx context.Context, reg store.Registration, g store.Grant) (smart.TokenResponse, error) {
+	token, err := w.openToken(ctx, g, "refresh_token", g.RefreshToken)
+	if err != nil {
+		return smart.TokenResponse{}, err
+	}
+	auth, err := w.clientAuth(ctx, reg)
+	if err != nil {
+		return smart.TokenResponse{}, err
+	}
+	cfg, err := w.discover(ctx, g.FHIRBaseURL)
+	if err != nil {
+		return smart.TokenResponse{}, err
+	}
+	return w.smart.Refresh(ctx, cfg, auth, token, scope.Grammar(strings.Fields(g.ScopesGranted)))
+}
+
+func (w *Workstation) storeRenewal(ctx context.Context, reg store.Registration, g store.Grant, answer smart.TokenResponse) (store.Grant, error) {
+	c, err := w.openContext(ctx, g)
+	if err != nil {
+		return g, err
+	}
+	c.LaunchContext = renewedContext(c.LaunchContext, answer.Context)
+	access, refresh, sealed, err := w.sealGrant(ctx, g.ID, vault.NewSecret(answer.AccessToken.Reveal()), vault.NewSecret(answer.RefreshToken.Reveal()), c)
+	if err != nil {
+		return g, err
+	}
+	if len(refresh) == 0 {
+		refresh = g.RefreshToken // RFC 6749 section 6: none in the answer means that the old one stays
+	}
+	err = w.store.Update(ctx, func(q *store.Queries) error {
+		now := w.now().UnixMilli()
+		n, err := q.RenewGrant(ctx, store.RenewGrantParams{
+			AccessToken: access, RefreshToken: refresh, Context: sealed, ScopesGranted: answer.Scopes.String(), AccessExpiresAt: expiryMillis(answer.ExpiresAt),
+			RefreshedAt: &now, ID: g.ID, ReadVersion: g.Version,
+		})
+		if err == nil && n == 0 {
+			return fault.New("not-connected", "The connection was removed while it was being refreshed.", "Connect again.")
+		}
+		if err != nil {
+			return err
+		}
+		return q.SetAuthMethod(ctx, store.SetAuthMethodParams{AuthMethod: string(answer.AuthMethod), ID: reg.ID})
+	})
+	if err != nil {
+		return g, err
+	}
+	return w.findGrant(ctx, reg)
+}
+
+// renewedContext keeps what a refresh did not say anew. Who signed in comes
+// from the id_token of the sign-in, which a refresh does not change.
+func renewedContext(old, fresh smart.LaunchContext) smart.LaunchContext {
+	if fresh.Patient != "" {
+		old.Patient = fresh.Patient
+	}
+	if fresh.Encounter != "" {
+		old.Encounter = fresh.Encounter
+	}
+	return old
+}
+
+// lockGrant keeps other goroutines and processes from refreshing the same
+// grant. The lock dies with its holder.
+func (w *Workstation) lockGrant(ctx context.Context, id string) (unlock func(), err error) {
+	folder := filepath.Join(w.home, "locks")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fault.New("data-folder-unusable", "The data folder cannot be written.", "Make it writable for your account.").Because(err)
+	}
+	lock := flock.New(filepath.Join(folder, id), flock.SetPermissions(0o600))
+	ctx, cancel := context.WithTimeout(ctx, refreshWait)
+	defer cancel()
+	if ok, err := lock.TryLockContext(ctx, 10*time.Millisecond); !ok {
+		return nil, fault.New("refresh-busy", "Another Chartkey process is refreshing this connection.", "Try again in a moment.").CanRetry().Because(err)
+	}
+	return func() {
+		if err := lock.Unlock(); err != nil {
+			w.log.Warn("a refresh lock could not be released", "error", err)
+		}
+	}, nil
+}

@@ -1,0 +1,280 @@
+package workstation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/scope"
+	"chartkey/backend/store"
+)
+
+// State says what a connection can do now.
+type State string
+
+// The states of a connection.
+const (
+	NotConnected State = "not_connected"
+	Connected    State = "connected"
+	// Expired: the access token has run out and a refresh can be tried.
+	Expired State = "expired"
+	// NeedsReconnect: only a new sign-in helps.
+	NeedsReconnect State = "needs_reconnect"
+)
+
+// LastTest is the outcome of the latest test.
+type LastTest struct {
+	At    time.Time `json:"at" ts_type:"string"`
+	OK    bool      `json:"ok"`
+	Layer string    `json:"layer"`
+}
+
+// Status is what is known of one connection, from the stored grant and the
+// clock alone: nothing is asked of the server.
+type Status struct {
+	ConnectionID     *string `json:"connection_id"`
+	RegistrationID   string  `json:"registration_id"`
+	RegistrationName string  `json:"registration_name"`
+	User             string  `json:"user"`
+	State            State   `json:"state" ts_type:"string"`
+	// AccessExpiresAt is when the access token runs out; null where there is none or the server did not say.
+	AccessExpiresAt *time.Time `json:"access_expires_at" ts_type:"string"`
+	// Refreshable tells whether access can be renewed without a sign-in.
+	Refreshable bool `json:"refreshable"`
+	// AccessEndsAt is when a new sign-in will be needed; null where that is not known.
+	AccessEndsAt     *time.Time `json:"access_ends_at" ts_type:"string"`
+	AccessEndsReason string     `json:"access_ends_reason"`
+	ScopesRequested  []string   `json:"scopes_requested"`
+	ScopesGranted    []string   `json:"scopes_granted"`
+	// ScopesNote says in a sentence how the granted differ from the requested in meaning; "" where they do not.
+	ScopesNote  string  `json:"scopes_note"`
+	Patient     *string `json:"patient"`
+	PatientName *string `json:"patient_name"`
+	Encounter   *string `json:"encounter"`
+	FHIRUser    *string `json:"fhir_user"`
+	UserName    *string `json:"user_name"`
+	// IdentityLocked tells that patient and user are not shown because the vault is locked.
+	IdentityLocked bool `json:"identity_locked"`
+	// Warnings are what was odd about the sign-in, a sentence each.
+	Warnings    []string     `json:"warnings"`
+	FHIRBaseURL string       `json:"fhir_base_url"`
+	ConnectedAt *time.Time   `json:"connected_at" ts_type:"string"`
+	RefreshedAt *time.Time   `json:"refreshed_at" ts_type:"string"`
+	LastTest    *LastTest    `json:"last_test"`
+	LastError   *fault.Error `json:"last_error"`
+}
+
+// Status gives the status of one registration's connection.
+func (w *Workstation) Status(ctx context.Context, ref string) (Status, error) {
+	row, err := w.registrationRow(ctx, ref)
+	if err != nil {
+		return Status{}, err
+	}
+	all, err := w.statuses(ctx, []store.Registration{row})
+	if err != nil {
+		return Status{}, err
+	}
+	return all[0], nil
+}
+
+// Statuses gives the status of every registration's connection, by name. A
+// locked vault hides whom a connection concerns and nothing else.
+func (w *Workstation) Statuses(ctx context.Context) ([]Status, error) {
+	rows, err := w.store.Registrations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return w.statuses(ctx, rows)
+}
+
+func (w *Workstation) statuses(ctx context.Context, regs []store.Registration) ([]Status, error) {
+	grants, err := w.store.GrantsOfProfile(ctx, w.owner.ID)
+	if err != nil {
+		return nil, err
+	}
+	byReg := make(map[string]store.Grant, len(grants))
+	for _, g := range grants {
+		if g.Kind == "standalone" {
+			byReg[g.RegistrationID] = g
+		}
+	}
+	tests, err := w.store.TestReportsOfProfile(ctx, w.owner.ID)
+	if err != nil {
+		return nil, err
+	}
+	testByReg := make(map[string]*LastTest, len(tests))
+	for _, t := range tests {
+		testByReg[t.RegistrationID] = &LastTest{At: fromMillis(t.StartedAt), OK: t.OK, Layer: t.Layer}
+	}
+	failures, err := w.store.ConnectFailures(ctx, w.owner.ID)
+	if err != nil {
+		return nil, err
+	}
+	failureByReg := make(map[string]*fault.Error, len(failures))
+	for _, f := range failures {
+		failureByReg[f.RegistrationID] = storedFault(f.Error)
+	}
+	locked := len(grants) > 0 && w.unlocked(ctx) != nil
+	out := make([]Status, len(regs))
+	for i, reg := range regs {
+		s := Status{
+			RegistrationID: reg.ID, RegistrationName: reg.Name, User: w.owner.Name, State: NotConnected, FHIRBaseURL: reg.FHIRBaseURL,
+			ScopesRequested: []string{}, ScopesGranted: []string{}, Warnings: []string{}, LastTest: testByReg[reg.ID], LastError: failureByReg[reg.ID],
+		}
+		if g, ok := byReg[reg.ID]; ok {
+			w.fillGrant(ctx, &s, g, locked)
+		}
+		out[i] = s
+	}
+	return out, nil
+}
+
+func (w *Workstation) fillGrant(ctx context.Context, s *Status, g store.Grant, locked bool) {
+	s.ConnectionID, s.FHIRBaseURL = &g.ID, g.FHIRBaseURL
+	s.ConnectedAt = optionalTime(&g.ConnectedAt)
+	s.RefreshedAt = optionalTime(g.RefreshedAt)
+	s.AccessExpiresAt = optionalTime(g.AccessExpiresAt)
+	s.Refreshable = len(g.RefreshToken) > 0 && g.Ended == ""
+	s.ScopesRequested, s.ScopesGranted = strings.Fields(g.ScopesRequested), strings.Fields(g.ScopesGranted)
+	s.ScopesNote = scopesNote(scope.Grammar(s.ScopesRequested), scope.Grammar(s.ScopesGranted))
+	if f := storedFault(g.LastError); f != nil {
+		s.LastError = f
+	}
+	s.State = stateOf(g, w.now())
+	s.AccessEndsAt, s.AccessEndsReason = accessEnd(g)
+	if locked {
+		s.IdentityLocked = true
+		return
+	}
+	c, err := w.openContext(ctx, g)
+	if err != nil {
+		s.IdentityLocked = true
+		s.LastError = Fault(err)
+		return
+	}
+	s.Patient, s.PatientName = optional(c.Patient), optional(c.PatientName)
+	s.Encounter = optional(c.Encounter)
+	s.FHIRUser, s.UserName = optional(c.FHIRUser), optional(c.UserName)
+	s.Warnings = append(s.Warnings, c.Warnings...)
+}
+
+func stateOf(g store.Grant, now time.Time) State {
+	switch {
+	case g.Ended != "":
+		return NeedsReconnect
+	case g.AccessExpiresAt == nil || now.Before(fromMillis(*g.AccessExpiresAt)):
+		return Connected
+	case len(g.RefreshToken) > 0:
+		return Expired
+	}
+	return NeedsReconnect
+}
+
+// accessEnd tells when a new sign-in will be needed, as far as it can be known.
+func accessEnd(g store.Grant) (*time.Time, string) {
+	switch {
+	case g.Ended != "":
+		return nil, g.Ended
+	case len(g.RefreshToken) > 0:
+		return nil, "Not known: access is renewed with a refresh token, and the EHR did not say how long that lasts."
+	case g.AccessExpiresAt == nil:
+		return nil, "Not known: the EHR did not say how long the access lasts, and gave no refresh token."
+	}
+	return optionalTime(g.AccessExpiresAt), "The EHR gave no refresh token, so access ends with the access token."
+}
+
+// scopesNote says what was asked for and not granted, in meaning.
+func scopesNote(asked, granted scope.Set) string {
+	missing := asked.Without(granted)
+	if len(missing) == 0 {
+		return ""
+	}
+	var lost []string
+	for _, s := range missing {
+		lost = append(lost, describeLoss(s, granted))
+	}
+	slices.Sort(lost)
+	return "Not granted: " + strings.Join(slices.Compact(lost), "; ") + "."
+}
+
+func describeLoss(s scope.Scope, granted scope.Set) string {
+	switch {
+	case s.Text == "offline_access" || s.Text == "online_access":
+		return "staying connected after the sign-in (" + s.Text + ")"
+	case s.Text == "openid" || s.Text == "fhirUser" || s.Text == "profile":
+		return "learning who signed in (" + s.Text + ")"
+	case s.Kind == scope.Launch:
+		return "choosing the " + s.Type + " at sign-in (" + s.Text + ")"
+	case s.Kind == scope.Resource:
+		var lost, kept []string
+		for _, p := range []struct {
+			bit  scope.Permission
+			word string
+		}{{scope.Create, "create"}, {scope.Read, "read"}, {scope.Update, "update"}, {scope.Delete, "delete"}, {scope.Search, "search"}} {
+			if s.Permission&p.bit == 0 {
+				continue
+			}
+			if granted.Allows(s.Context, s.Type, p.bit) {
+				kept = append(kept, p.word)
+			} else {
+				lost = append(lost, p.word)
+			}
+		}
+		text := strings.Join(lost, " and ") + " of " + s.Type + " (" + s.Text + ")"
+		if len(kept) > 0 {
+			text += ", only " + strings.Join(kept, " and ") + " was"
+		}
+		return text
+	}
+	return s.Text
+}
+
+func optionalTime(ms *int64) *time.Time {
+	if ms == nil {
+		return nil
+	}
+	t := fromMillis(*ms)
+	return &t
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// recordGrantError keeps why a use of the grant failed. ended is why only a
+// new sign-in helps, or "". It concerns the token that was used: where another
+// process has renewed the grant meanwhile, nothing is recorded.
+func (w *Workstation) recordGrantError(ctx context.Context, g store.Grant, ended string, cause error) error {
+	text, err := faultText(Fault(cause))
+	if err != nil {
+		return err
+	}
+	if ended == "" {
+		ended = g.Ended
+	}
+	_, err = w.store.SetGrantError(ctx, store.SetGrantErrorParams{Ended: ended, LastError: text, ID: g.ID, ReadVersion: g.Version})
+	return err
+}
+
+// recordConnectFailure keeps why the last sign-in failed, for the status of a
+// registration that has no grant.
+func (w *Workstation) recordConnectFailure(ctx context.Context, registrationID string, cause error) error {
+	text, err := json.Marshal(Fault(cause))
+	if err != nil {
+		return err
+	}
+	err = w.store.SaveConnectFailure(ctx, store.SaveConnectFailureParams{
+		RegistrationID: registrationID, ProfileID: w.owner.ID, Error: string(text), At: w.now().UnixMilli(),
+	})
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
