@@ -1,0 +1,284 @@
+package simulator
+
+import (
+	"crypto/subtle"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"chartkey/backend/scope"
+)
+
+// The pages of a sign-in, in their order. Each is a GET that shows and a POST
+// that takes; the fields are:
+//
+//	signin     username, password
+//	patient    patient (an ID)
+//	encounter  encounter (an ID)
+//	consent    scope (once for each that is allowed), decision = allow | deny
+//
+// Every form has the hidden fields session and form_token, the id of its
+// page, and takes decision = deny to give up.
+const (
+	stepSignIn    = "signin"
+	stepPatient   = "patient"
+	stepEncounter = "encounter"
+	stepConsent   = "consent"
+)
+
+// browserCookie ties a sign-in to the browser that began it. Cookies do not
+// know ports, so the name must not collide with another program's on localhost.
+const browserCookie = "chartkey-sandbox-browser"
+
+func stepURL(step, session string) string {
+	return "/auth/" + step + "?" + url.Values{"session": {session}}.Encode()
+}
+
+// browserOf gives the browser's cookie, or sets one. Lax, because the browser
+// arrives here from the app's side.
+func (s *Server) browserOf(w http.ResponseWriter, r *http.Request) string {
+	if c, err := r.Cookie(browserCookie); err == nil && len(c.Value) == 43 {
+		return c.Value
+	}
+	value := s.random()
+	http.SetCookie(w, &http.Cookie{Name: browserCookie, Value: value, Path: "/auth/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	return value
+}
+
+// due is the page that the session is at.
+func (s *Server) due(ses session) string {
+	switch {
+	case ses.account == nil:
+		return stepSignIn
+	case needsPatient(ses.request.scopes) && ses.patient == "":
+		return stepPatient
+	case ses.request.scopes.Has("launch/encounter") && ses.encounter == "" && len(s.records.encounters(ses.patient)) > 0:
+		return stepEncounter
+	}
+	return stepConsent
+}
+
+// open tells whether a page may be shown: the one that is due, and those before it, so that Back works.
+func (s *Server) open(ses session, step string) bool {
+	switch step {
+	case stepPatient:
+		return ses.account != nil && needsPatient(ses.request.scopes)
+	case stepEncounter:
+		return ses.patient != "" && ses.request.scopes.Has("launch/encounter")
+	case stepConsent:
+		return s.due(ses) == stepConsent
+	}
+	return true
+}
+
+func (s *Server) sessionOf(w http.ResponseWriter, r *http.Request, id string) (session, bool) {
+	var browser string
+	if c, err := r.Cookie(browserCookie); err == nil {
+		browser = c.Value
+	}
+	ses, ok := s.ledger.find(id, browser)
+	if !ok {
+		s.errorPage(w, r, http.StatusBadRequest, "This sign-in has ended", "It took too long, was finished already, or was begun in another browser. Start again from the app.")
+	}
+	return ses, ok
+}
+
+func (s *Server) showStep(step string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ses, ok := s.sessionOf(w, r, r.URL.Query().Get("session"))
+		if !ok {
+			return
+		}
+		identify(r, ses.request.client.ID)
+		if !s.open(ses, step) {
+			http.Redirect(w, r, stepURL(s.due(ses), ses.id), http.StatusSeeOther)
+			return
+		}
+		judge(r, "%s page shown", step)
+		s.renderStep(w, r, http.StatusOK, ses, step, "", "")
+	}
+}
+
+func (s *Server) takeStep(step string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil {
+			s.errorPage(w, r, http.StatusBadRequest, "The form cannot be read", "It is malformed or too long.")
+			return
+		}
+		ses, ok := s.sessionOf(w, r, r.PostForm.Get("session"))
+		if !ok {
+			return
+		}
+		identify(r, ses.request.client.ID)
+		if subtle.ConstantTimeCompare([]byte(ses.formToken), []byte(r.PostForm.Get("form_token"))) != 1 {
+			s.errorPage(w, r, http.StatusForbidden, "The form was not sent from this page", "Its token does not fit. Start again from the app.")
+			return
+		}
+		if r.PostForm.Get("decision") == "deny" {
+			s.decline(w, r, ses)
+			return
+		}
+		if !s.open(ses, step) {
+			http.Redirect(w, r, stepURL(s.due(ses), ses.id), http.StatusSeeOther)
+			return
+		}
+		switch step {
+		case stepSignIn:
+			s.takeSignIn(w, r, ses)
+		case stepPatient:
+			s.takePatient(w, r, ses)
+		case stepEncounter:
+			s.takeEncounter(w, r, ses)
+		case stepConsent:
+			s.takeConsent(w, r, ses)
+		}
+	}
+}
+
+func (s *Server) takeSignIn(w http.ResponseWriter, r *http.Request, ses session) {
+	username := r.PostForm.Get("username")
+	account, ok := findAccount(username, r.PostForm.Get("password"))
+	if !ok {
+		judge(r, "the user name or password is wrong")
+		s.renderStep(w, r, http.StatusUnprocessableEntity, ses, stepSignIn, "The user name or password is not right. The test sign-ins are listed below.", clip(username, 100))
+		return
+	}
+	ses.account, ses.patient, ses.encounter = &account, "", ""
+	if ids, all := account.patients(); !all && len(ids) == 1 && needsPatient(ses.request.scopes) {
+		ses.patient = ids[0]
+	}
+	judge(r, "%s signed in", account.Username)
+	s.proceed(w, r, ses)
+}
+
+func (s *Server) takePatient(w http.ResponseWriter, r *http.Request, ses session) {
+	id := r.PostForm.Get("patient")
+	if _, exists := s.records.get("Patient", id); !exists || !ses.account.mayOpen(id) {
+		judge(r, "the chosen patient is not one that %s may open", ses.account.Username)
+		s.renderStep(w, r, http.StatusUnprocessableEntity, ses, stepPatient, "Choose one of the records.", "")
+		return
+	}
+	ses.patient, ses.encounter = id, ""
+	judge(r, "patient %s chosen", id)
+	s.proceed(w, r, ses)
+}
+
+func (s *Server) takeEncounter(w http.ResponseWriter, r *http.Request, ses session) {
+	id := r.PostForm.Get("encounter")
+	if !slices.ContainsFunc(s.records.encounters(ses.patient), func(c choice) bool { return c.ID == id }) {
+		judge(r, "the chosen encounter is not one of the patient's")
+		s.renderStep(w, r, http.StatusUnprocessableEntity, ses, stepEncounter, "Choose one of the visits.", "")
+		return
+	}
+	ses.encounter = id
+	judge(r, "encounter %s chosen", id)
+	s.proceed(w, r, ses)
+}
+
+func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ses session) {
+	s.ledger.keep(ses)
+	http.Redirect(w, r, stepURL(s.due(ses), ses.id), http.StatusSeeOther)
+}
+
+// takeConsent grants what was left checked and sends the browser back with a code.
+func (s *Server) takeConsent(w http.ResponseWriter, r *http.Request, ses session) {
+	if r.PostForm.Get("decision") != "allow" {
+		s.renderStep(w, r, http.StatusUnprocessableEntity, ses, stepConsent, "Choose Allow or Deny.", "")
+		return
+	}
+	var granted scope.Set
+	for _, sc := range ses.request.scopes {
+		if slices.Contains(r.PostForm["scope"], sc.Text) {
+			granted = append(granted, sc)
+		}
+	}
+	if len(granted) == 0 {
+		s.decline(w, r, ses)
+		return
+	}
+	if !s.ledger.finish(ses.id) {
+		s.errorPage(w, r, http.StatusBadRequest, "This sign-in has ended", "It was finished already. Start again from the app.")
+		return
+	}
+	settings, now := s.Settings(), s.now()
+	g := grant{
+		clientID: ses.request.client.ID, account: *ses.account, scopes: granted, nonce: ses.request.nonce, signedIn: now,
+		fhirUser: ses.account.as(ses.patient),
+	}
+	if needsPatient(granted) {
+		g.patient = ses.patient
+	}
+	if granted.Has("launch/encounter") {
+		g.encounter = ses.encounter
+	}
+	switch {
+	case granted.Has("offline_access"):
+		g.refreshUntil = now.Add(settings.RefreshTokenLife)
+	case granted.Has("online_access"):
+		g.refreshUntil = now.Add(settings.OnlineLife)
+	}
+	secret := s.ledger.allow(g, ses.request, settings.CodeLife)
+	verdict := "allowed; a code was sent back to the app"
+	if held := len(ses.request.scopes) - len(granted); held > 0 {
+		verdict += ", with fewer scopes than it asked for"
+	}
+	judge(r, "%s", verdict)
+	s.sendBack(w, r, ses.request, url.Values{"code": {secret}})
+}
+
+func (s *Server) decline(w http.ResponseWriter, r *http.Request, ses session) {
+	if !s.ledger.finish(ses.id) {
+		s.errorPage(w, r, http.StatusBadRequest, "This sign-in has ended", "It was finished already. Start again from the app.")
+		return
+	}
+	judge(r, "the person said no; sent back with access_denied")
+	s.sendBack(w, r, ses.request, url.Values{"error": {"access_denied"}, "error_description": {"the person did not allow the access"}})
+}
+
+func (s *Server) renderStep(w http.ResponseWriter, r *http.Request, status int, ses session, step, problem, username string) {
+	app := ses.request.client.display()
+	p := page{
+		Page: step, Problem: problem, Session: ses.id, FormToken: ses.formToken, App: app,
+		SignInURL: stepURL(stepSignIn, ses.id), RedirectURI: ses.request.redirectURI, Username: username,
+	}
+	if ses.account != nil {
+		p.User = ses.account.Name
+	}
+	switch step {
+	case stepSignIn:
+		p.Title, p.Accounts = "Sign in", publishedAccounts()
+		show(w, r, status, "signin", p)
+	case stepPatient:
+		p.Title, p.Legend = "Choose a record", "Whose record may "+app+" open?"
+		for _, c := range s.records.patientChoices() {
+			if ses.account.mayOpen(c.ID) {
+				p.Choices = append(p.Choices, c)
+			}
+		}
+		// A person's own record comes first, as it is the one that is checked.
+		own := strings.TrimPrefix(ses.account.FHIRUser, "Patient/")
+		slices.SortStableFunc(p.Choices, func(a, b choice) int {
+			switch {
+			case a.ID == own && b.ID != own:
+				return -1
+			case b.ID == own && a.ID != own:
+				return 1
+			}
+			return 0
+		})
+		show(w, r, status, "choose", p)
+	case stepEncounter:
+		p.Title, p.Legend, p.Choices = "Choose a visit", "Which visit is this about?", s.records.encounters(ses.patient)
+		show(w, r, status, "choose", p)
+	case stepConsent:
+		p.Title = "Allow access"
+		if ses.patient != "" {
+			p.Patient = s.records.patientName(ses.patient)
+		}
+		for _, sc := range ses.request.scopes {
+			p.Choices = append(p.Choices, choice{ID: sc.Text, Title: describe(sc, app)})
+		}
+		show(w, r, status, "consent", p)
+	}
+}

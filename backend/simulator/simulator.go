@@ -1,0 +1,323 @@
+// Package simulator is a SMART on FHIR authorization server and a FHIR R4
+// server in one, on the loopback interface. It is the product's sandbox: a
+// server like any other, with sign-in and consent pages, its own patients, and
+// state that outlives a connection.
+//
+// It owns the server's side of the protocol (discovery, authorize, token,
+// revocation, id_token), its clients and sign-ins, the records it serves and
+// the log of what it was asked. It speaks only what a real server would: no
+// parameter skips a page or a check. It knows nothing of Chartkey's client,
+// registrations or storage, and any SMART app may use it.
+//
+// New makes a server, Start binds it to 127.0.0.1 and ::1, Close ends it.
+// SignIn (browser.go) is the other side of its pages: a scripted person who
+// signs in and decides.
+package simulator
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// DefaultPort is where the sandbox is found when nothing else is asked for. It
+// is below the ephemeral ranges of Linux, macOS and Windows, so that no other
+// program is given it by chance.
+const DefaultPort = 18340
+
+// Settings are what may be changed while the server runs. A zero duration
+// stands for its default.
+type Settings struct {
+	// CodeLife is how long an authorization code can be redeemed: 60 seconds.
+	// RFC 6749 section 4.1.2 allows ten minutes at most.
+	CodeLife time.Duration
+	// AccessTokenLife is the expires_in of an access token: one hour.
+	AccessTokenLife time.Duration
+	// RefreshTokenLife is how long access granted with offline_access can be
+	// renewed, counted from the sign-in: 90 days.
+	RefreshTokenLife time.Duration
+	// OnlineLife is the same for online_access, where it stands for the user's
+	// session at the EHR: 8 hours.
+	OnlineLife time.Duration
+	// SignInLife is how long a person has for the pages: 10 minutes.
+	SignInLife time.Duration
+	// FixedRefreshTokens turns rotation off: a refresh answers without a new
+	// refresh token and the old one stays good.
+	FixedRefreshTokens bool
+}
+
+func (s Settings) withDefaults() (Settings, error) {
+	for _, d := range []struct {
+		name     string
+		value    *time.Duration
+		standard time.Duration
+	}{
+		{"CodeLife", &s.CodeLife, time.Minute},
+		{"AccessTokenLife", &s.AccessTokenLife, time.Hour},
+		{"RefreshTokenLife", &s.RefreshTokenLife, 90 * 24 * time.Hour},
+		{"OnlineLife", &s.OnlineLife, 8 * time.Hour},
+		{"SignInLife", &s.SignInLife, 10 * time.Minute},
+	} {
+		if *d.value < 0 {
+			return s, fmt.Errorf("the setting %s is negative", d.name)
+		}
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
+	}
+	return s, nil
+}
+
+// Options are what a server is made with. The zero value is a server with the
+// preset clients on a free port.
+type Options struct {
+	// Host is the name in the server's URLs: "localhost" unless told. It must
+	// be a loopback name or address.
+	Host string
+	// Port is where to listen; 0 takes a free one. The sandbox's own is DefaultPort.
+	Port int
+	// Clients are registered beside the presets, or in place of the preset
+	// with the same client ID. LoadClients reads them from a file.
+	Clients []Client
+	// Settings can be changed later with Change.
+	Settings Settings
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// Rand is where codes and tokens come from; nil is crypto/rand. It need not be safe for concurrent use.
+	Rand io.Reader
+	// Log is told of every request once it is answered, from the goroutine that served it.
+	Log func(Request)
+}
+
+// Server is one simulated EHR.
+type Server struct {
+	host    string
+	now     func() time.Time
+	clients clientList
+	records *records
+	keys    *signingKeys
+	ledger  *ledger
+	log     *requestLog
+	handler http.Handler
+
+	randMu sync.Mutex // protects rand
+	rand   io.Reader
+
+	mu       sync.RWMutex // protects settings and what Start sets
+	settings Settings
+	port     int
+	server   *http.Server
+	served   chan error // one value for each listener, when it ends
+	serving  int
+}
+
+// New makes a server that is not listening yet. It fails where the options
+// contradict themselves.
+func New(opts Options) (*Server, error) {
+	if opts.Host == "" {
+		opts.Host = "localhost"
+	}
+	if ip := net.ParseIP(opts.Host); opts.Host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("the simulator serves on this computer only: %q is not localhost or a loopback address", opts.Host)
+	}
+	if opts.Port < 0 || opts.Port > 65535 {
+		return nil, fmt.Errorf("%d is no port number", opts.Port)
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Rand == nil {
+		opts.Rand = rand.Reader
+	}
+	clients, err := newClientList(opts.Clients)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := opts.Settings.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	records, err := publishedRecords()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		host:     opts.Host,
+		port:     opts.Port,
+		now:      opts.Now,
+		rand:     opts.Rand,
+		clients:  clients,
+		settings: settings,
+		records:  records,
+		keys:     newSigningKeys(),
+		log:      newRequestLog(opts.Log),
+	}
+	s.ledger = newLedger(opts.Now, s.random)
+	s.handler = s.guard(s.routes())
+	return s, nil
+}
+
+// Start binds 127.0.0.1 and ::1 and serves until Close. A computer without
+// IPv6 is served on 127.0.0.1 alone. ctx bounds the binding only.
+func (s *Server) Start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server != nil {
+		return errors.New("the simulator is running already")
+	}
+	var lc net.ListenConfig
+	first, err := lc.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)))
+	if err != nil {
+		return fmt.Errorf("the simulator cannot listen on port %d: %w", s.port, err)
+	}
+	listeners := []net.Listener{first}
+	s.port = first.Addr().(*net.TCPAddr).Port
+	// "localhost" is ::1 first on many machines, so the port must be ours there
+	// too: were another program behind it, the browser would meet that one.
+	second, err := lc.Listen(ctx, "tcp6", net.JoinHostPort("::1", strconv.Itoa(s.port)))
+	switch {
+	case err == nil:
+		listeners = append(listeners, second)
+	case hasIPv6Loopback():
+		_ = first.Close()
+		return fmt.Errorf("the simulator cannot listen on [::1]:%d: %w", s.port, err)
+	}
+	s.server = &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    128 << 10, // a 64 KB access token must fit, as real ones of that size exist
+	}
+	s.served = make(chan error, len(listeners))
+	s.serving = len(listeners)
+	for _, l := range listeners {
+		go func() { s.served <- s.server.Serve(l) }()
+	}
+	return nil
+}
+
+// hasIPv6Loopback tells a computer without IPv6 from one where the port is taken on ::1.
+func hasIPv6Loopback() bool {
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		return false
+	}
+	_ = l.Close()
+	return true
+}
+
+// Close stops listening, lets requests under way finish until ctx ends, and
+// waits for every goroutine of the server. A server that never started closes at once.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	server, serving := s.server, s.serving
+	s.serving = 0
+	s.mu.Unlock()
+	if server == nil {
+		return nil
+	}
+	err := server.Shutdown(ctx)
+	if err != nil {
+		_ = server.Close()
+	}
+	for range serving {
+		if e := <-s.served; err == nil && !errors.Is(e, http.ErrServerClosed) {
+			err = e
+		}
+	}
+	return err
+}
+
+// Handler serves the whole simulator, for a listener of the caller's own. The
+// URLs it hands out carry Options.Host and Options.Port.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Origin is the scheme, host and port of every URL of the server.
+func (s *Server) Origin() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return "http://" + net.JoinHostPort(s.host, strconv.Itoa(s.port))
+}
+
+// FHIRBaseURL is what an app is configured with, and the aud it must send.
+func (s *Server) FHIRBaseURL() string { return s.Origin() + "/fhir" }
+
+// PortalURL is the home page.
+func (s *Server) PortalURL() string { return s.Origin() + "/" }
+
+// issuer is the OAuth and OpenID issuer. It differs from the FHIR base on
+// purpose: SMART keeps the two apart, and clients tend to confuse them.
+func (s *Server) issuer() string { return s.Origin() + "/auth" }
+
+// Clients gives the registered clients, sorted by ID.
+func (s *Server) Clients() []Client { return s.clients.sorted() }
+
+// Accounts gives the published sign-ins.
+func (s *Server) Accounts() []Account { return publishedAccounts() }
+
+// Requests gives the latest requests, oldest first.
+func (s *Server) Requests() []Request { return s.log.all() }
+
+// Settings gives the settings in force.
+func (s *Server) Settings() Settings {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.settings
+}
+
+// Change puts new settings in force, for what is issued from now on.
+func (s *Server) Change(settings Settings) error {
+	settings, err := settings.withDefaults()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settings = settings
+	return nil
+}
+
+// random gives 256 bits in base64url. A source that fails ends the request,
+// not the server: the guard answers 500.
+func (s *Server) random() string {
+	var b [32]byte
+	s.randMu.Lock()
+	defer s.randMu.Unlock()
+	if _, err := io.ReadFull(s.rand, b[:]); err != nil {
+		panic(fmt.Errorf("no randomness: %w", err))
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.home)
+	mux.HandleFunc("GET /style.css", s.stylesheet)
+	mux.HandleFunc("GET /smart-style.json", s.smartStyle)
+
+	mux.HandleFunc("GET /auth/.well-known/openid-configuration", s.openIDConfiguration)
+	mux.HandleFunc("GET /auth/jwks", s.jwks)
+	mux.HandleFunc("GET /auth/authorize", s.authorize)
+	mux.HandleFunc("POST /auth/authorize", s.authorize)
+	for _, step := range []string{stepSignIn, stepPatient, stepEncounter, stepConsent} {
+		mux.HandleFunc("GET /auth/"+step, s.showStep(step))
+		mux.HandleFunc("POST /auth/"+step, s.takeStep(step))
+	}
+	mux.HandleFunc("POST /auth/token", s.token)
+	mux.HandleFunc("POST /auth/revoke", s.revoke)
+
+	mux.HandleFunc("GET /fhir/.well-known/smart-configuration", s.smartConfiguration)
+	mux.HandleFunc("/fhir", s.fhir)
+	mux.HandleFunc("/fhir/", s.fhir)
+	return mux
+}

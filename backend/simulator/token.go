@@ -1,0 +1,149 @@
+package simulator
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"chartkey/backend/scope"
+)
+
+// tokenResponse is RFC 6749 section 5.1 with SMART's launch context beside it.
+type tokenResponse struct {
+	AccessToken       string `json:"access_token"`
+	TokenType         string `json:"token_type"`
+	ExpiresIn         int64  `json:"expires_in"`
+	Scope             string `json:"scope"`
+	RefreshToken      string `json:"refresh_token,omitempty"`
+	IDToken           string `json:"id_token,omitempty"`
+	Patient           string `json:"patient,omitempty"`
+	Encounter         string `json:"encounter,omitempty"`
+	NeedPatientBanner *bool  `json:"need_patient_banner,omitempty"`
+	SMARTStyleURL     string `json:"smart_style_url,omitempty"`
+}
+
+// token is the token endpoint: authorization_code and refresh_token.
+func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+	client, oerr := s.clientForm(w, r, "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope")
+	if oerr != nil {
+		s.refuseToken(w, r, oerr)
+		return
+	}
+	form := r.PostForm
+	var out issue
+	switch form.Get("grant_type") {
+	case "authorization_code":
+		out, oerr = s.exchange(client, form.Get("code"), form.Get("redirect_uri"), form.Get("code_verifier"))
+	case "refresh_token":
+		out, oerr = s.refresh(client, form.Get("refresh_token"), form.Get("scope"))
+	case "":
+		oerr = invalidRequest("grant_type is missing")
+	default:
+		oerr = refuse("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+	}
+	if oerr != nil {
+		s.refuseToken(w, r, oerr)
+		return
+	}
+
+	answer := tokenResponse{
+		AccessToken: out.accessToken, TokenType: "Bearer", ExpiresIn: int64(out.life.Seconds()),
+		Scope: out.scopes.String(), RefreshToken: out.refreshToken,
+		Patient: out.grant.patient, Encounter: out.grant.encounter,
+	}
+	if out.grant.patient != "" {
+		banner := true
+		answer.NeedPatientBanner, answer.SMARTStyleURL = &banner, s.Origin()+"/smart-style.json"
+	}
+	if out.scopes.Has("openid") {
+		idToken, err := s.idToken(out)
+		if err != nil {
+			judge(r, "the id_token cannot be signed: %v", err)
+			writeJSON(w, http.StatusInternalServerError, map[string]string{"error": "server_error"})
+			return
+		}
+		answer.IDToken = idToken
+	}
+	verdict := "tokens issued from the code"
+	if form.Get("grant_type") == "refresh_token" {
+		verdict = "access renewed"
+		if answer.RefreshToken != "" {
+			verdict += "; the refresh token was replaced"
+		}
+	} else if answer.RefreshToken == "" {
+		verdict += "; no refresh token, as neither offline_access nor online_access was granted"
+	}
+	judge(r, "%s", verdict)
+	writeJSON(w, http.StatusOK, answer)
+}
+
+func (s *Server) exchange(client Client, code, redirectURI, verifier string) (issue, *oauthError) {
+	switch {
+	case code == "":
+		return issue{}, invalidRequest("code is missing")
+	case redirectURI == "":
+		return issue{}, invalidRequest("redirect_uri is missing")
+	case verifier == "":
+		return issue{}, invalidRequest("code_verifier is missing; PKCE is required")
+	}
+	return s.ledger.redeem(code, client.ID, redirectURI, verifier, s.Settings())
+}
+
+func (s *Server) refresh(client Client, refreshToken, asked string) (issue, *oauthError) {
+	if refreshToken == "" {
+		return issue{}, invalidRequest("refresh_token is missing")
+	}
+	narrow := func(granted scope.Set) (scope.Set, *oauthError) {
+		if strings.TrimSpace(asked) == "" {
+			return granted, nil
+		}
+		want, errs := scope.ParseList(asked)
+		if len(errs) > 0 {
+			return nil, refuse("invalid_scope", "%s", ascii(errs[0].Error()))
+		}
+		if more := want.Without(granted); len(more) > 0 {
+			return nil, refuse("invalid_scope", "a refresh cannot ask for more than was granted: %s", more)
+		}
+		return want, nil
+	}
+	return s.ledger.renew(refreshToken, client.ID, narrow, s.Settings())
+}
+
+// verifierForm is RFC 7636 section 4.1.
+var verifierForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
+
+func challengeMatches(challenge, verifier string) bool {
+	if !verifierForm.MatchString(verifier) {
+		return false
+	}
+	sum := sha256.Sum256([]byte(verifier))
+	return subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(challenge)) == 1
+}
+
+// refuseToken answers an error of the token and revocation endpoints (RFC 6749 section 5.2).
+func (s *Server) refuseToken(w http.ResponseWriter, r *http.Request, oerr *oauthError) {
+	judge(r, "refused with %s: %s", oerr.code, oerr.description)
+	status := http.StatusBadRequest
+	if oerr.code == "invalid_client" {
+		status = http.StatusUnauthorized
+		if r.Header.Get("Authorization") != "" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="Chartkey sandbox"`)
+		}
+	}
+	writeJSON(w, status, map[string]string{"error": oerr.code, "error_description": oerr.description})
+}
+
+// writeJSON answers with JSON that no cache keeps (RFC 6749 section 5.1).
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	w.WriteHeader(status)
+	// A client that hung up is no concern of the server's.
+	_ = json.NewEncoder(w).Encode(value)
+}
