@@ -378,16 +378,28 @@ func (s *Session) CreateVault(pass vault.Secret) error {
 	return s.w.CreateVault(s.ctx, pass)
 }
 
+// EventTypes names what the events carry: "test", "connect" and "failed".
+// "changed" and "sandbox" carry nothing: the page reads anew.
+type EventTypes struct {
+	Test    TestEvent    `json:"test"`
+	Connect ConnectEvent `json:"connect"`
+	Failed  PageFault    `json:"failed"`
+}
+
 // PageFault is the form in which an error reaches the page.
 type PageFault struct {
-	fault.Error
+	Code      string `json:"code"`
+	Message   string `json:"message"`
+	Advice    string `json:"advice"`
+	Retryable bool   `json:"retryable"`
 	// Fields are the problems at each field, where the error is about input.
 	Fields []workstation.FieldProblem `json:"fields,omitempty"`
 }
 
 // PageError gives the page's form of any error.
 func PageError(err error) PageFault {
-	p := PageFault{Error: *workstation.Fault(err)}
+	f := workstation.Fault(err)
+	p := PageFault{Code: f.Code, Message: f.Message, Advice: f.Advice, Retryable: f.Retryable}
 	var invalid *workstation.InvalidInput
 	if errors.As(err, &invalid) {
 		p.Fields = invalid.Problems

@@ -1,0 +1,947 @@
+export namespace fault {
+	
+	export class Error {
+	    code: string;
+	    message: string;
+	    advice: string;
+	    retryable: boolean;
+	
+	    static createFrom(source: any = {}) {
+	        return new Error(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.code = source["code"];
+	        this.message = source["message"];
+	        this.advice = source["advice"];
+	        this.retryable = source["retryable"];
+	    }
+	}
+
+}
+
+export namespace fhir {
+	
+	export class Field {
+	    label: string;
+	    value: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Field(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.label = source["label"];
+	        this.value = source["value"];
+	    }
+	}
+	export class Summary {
+	    resource_type: string;
+	    id?: string;
+	    title: string;
+	    lines?: Field[];
+	
+	    static createFrom(source: any = {}) {
+	        return new Summary(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.resource_type = source["resource_type"];
+	        this.id = source["id"];
+	        this.title = source["title"];
+	        this.lines = this.convertValues(source["lines"], Field);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+
+}
+
+export namespace main {
+	
+	export class AboutInfo {
+	    version: string;
+	    commit: string;
+	    tags: string[];
+	    go: string;
+	    data_folder: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new AboutInfo(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.version = source["version"];
+	        this.commit = source["commit"];
+	        this.tags = source["tags"];
+	        this.go = source["go"];
+	        this.data_folder = source["data_folder"];
+	    }
+	}
+
+}
+
+export namespace session {
+	
+	export class ConnectEvent {
+	    login_id: string;
+	    registration_id: string;
+	    phase: string;
+	    status?: workstation.Status;
+	    error?: fault.Error;
+	
+	    static createFrom(source: any = {}) {
+	        return new ConnectEvent(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.login_id = source["login_id"];
+	        this.registration_id = source["registration_id"];
+	        this.phase = source["phase"];
+	        this.status = this.convertValues(source["status"], workstation.Status);
+	        this.error = this.convertValues(source["error"], fault.Error);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class Connection {
+	    registration: workstation.Registration;
+	    status: workstation.Status;
+	    connecting?: workstation.LoginInfo;
+	    testing: boolean;
+	
+	    static createFrom(source: any = {}) {
+	        return new Connection(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.registration = this.convertValues(source["registration"], workstation.Registration);
+	        this.status = this.convertValues(source["status"], workstation.Status);
+	        this.connecting = this.convertValues(source["connecting"], workstation.LoginInfo);
+	        this.testing = source["testing"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class PageFault {
+	    code: string;
+	    message: string;
+	    advice: string;
+	    retryable: boolean;
+	    fields?: workstation.FieldProblem[];
+	
+	    static createFrom(source: any = {}) {
+	        return new PageFault(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.code = source["code"];
+	        this.message = source["message"];
+	        this.advice = source["advice"];
+	        this.retryable = source["retryable"];
+	        this.fields = this.convertValues(source["fields"], workstation.FieldProblem);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class TestEvent {
+	    registration_id: string;
+	    check?: workstation.Check;
+	    report?: workstation.TestReport;
+	    error?: fault.Error;
+	    done: boolean;
+	
+	    static createFrom(source: any = {}) {
+	        return new TestEvent(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.registration_id = source["registration_id"];
+	        this.check = this.convertValues(source["check"], workstation.Check);
+	        this.report = this.convertValues(source["report"], workstation.TestReport);
+	        this.error = this.convertValues(source["error"], fault.Error);
+	        this.done = source["done"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class EventTypes {
+	    test: TestEvent;
+	    connect: ConnectEvent;
+	    failed: PageFault;
+	
+	    static createFrom(source: any = {}) {
+	        return new EventTypes(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.test = this.convertValues(source["test"], TestEvent);
+	        this.connect = this.convertValues(source["connect"], ConnectEvent);
+	        this.failed = this.convertValues(source["failed"], PageFault);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class Exploration {
+	    summary: fhir.Summary;
+	    json: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Exploration(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.summary = this.convertValues(source["summary"], fhir.Summary);
+	        this.json = source["json"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class SandboxSignIn {
+	    username: string;
+	    password: string;
+	    name: string;
+	    role: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new SandboxSignIn(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.username = source["username"];
+	        this.password = source["password"];
+	        this.name = source["name"];
+	        this.role = source["role"];
+	    }
+	}
+	export class SandboxClient {
+	    client_id: string;
+	    client_type: string;
+	    redirect_uris: string[];
+	
+	    static createFrom(source: any = {}) {
+	        return new SandboxClient(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.client_id = source["client_id"];
+	        this.client_type = source["client_type"];
+	        this.redirect_uris = source["redirect_uris"];
+	    }
+	}
+	export class SandboxStatus {
+	    running: boolean;
+	    fhir_base_url: string;
+	    portal_url: string;
+	    clients: SandboxClient[];
+	    sign_ins: SandboxSignIn[];
+	    requests: simulator.Request[];
+	
+	    static createFrom(source: any = {}) {
+	        return new SandboxStatus(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.running = source["running"];
+	        this.fhir_base_url = source["fhir_base_url"];
+	        this.portal_url = source["portal_url"];
+	        this.clients = this.convertValues(source["clients"], SandboxClient);
+	        this.sign_ins = this.convertValues(source["sign_ins"], SandboxSignIn);
+	        this.requests = this.convertValues(source["requests"], simulator.Request);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class Overview {
+	    connections: Connection[];
+	    vault: workstation.VaultStatus;
+	    sandbox: SandboxStatus;
+	
+	    static createFrom(source: any = {}) {
+	        return new Overview(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.connections = this.convertValues(source["connections"], Connection);
+	        this.vault = this.convertValues(source["vault"], workstation.VaultStatus);
+	        this.sandbox = this.convertValues(source["sandbox"], SandboxStatus);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	
+	export class RegistrationPage {
+	    registration: workstation.Registration;
+	    status: workstation.Status;
+	    connecting?: workstation.LoginInfo;
+	    testing: boolean;
+	    kit: workstation.Kit;
+	    report?: workstation.TestReport;
+	
+	    static createFrom(source: any = {}) {
+	        return new RegistrationPage(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.registration = this.convertValues(source["registration"], workstation.Registration);
+	        this.status = this.convertValues(source["status"], workstation.Status);
+	        this.connecting = this.convertValues(source["connecting"], workstation.LoginInfo);
+	        this.testing = source["testing"];
+	        this.kit = this.convertValues(source["kit"], workstation.Kit);
+	        this.report = this.convertValues(source["report"], workstation.TestReport);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	
+	
+	
+	export class Saved {
+	    registration: workstation.Registration;
+	    problems: workstation.FieldProblem[];
+	
+	    static createFrom(source: any = {}) {
+	        return new Saved(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.registration = this.convertValues(source["registration"], workstation.Registration);
+	        this.problems = this.convertValues(source["problems"], workstation.FieldProblem);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+
+}
+
+export namespace simulator {
+	
+	export class Request {
+	    number: number;
+	    // Go type: time
+	    at: any;
+	    duration_ns: number;
+	    method: string;
+	    path: string;
+	    query?: string;
+	    status: number;
+	    client_id?: string;
+	    verdict?: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Request(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.number = source["number"];
+	        this.at = this.convertValues(source["at"], null);
+	        this.duration_ns = source["duration_ns"];
+	        this.method = source["method"];
+	        this.path = source["path"];
+	        this.query = source["query"];
+	        this.status = source["status"];
+	        this.client_id = source["client_id"];
+	        this.verdict = source["verdict"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+
+}
+
+export namespace workstation {
+	
+	export class Check {
+	    id: string;
+	    layer: string;
+	    title: string;
+	    result: string;
+	    detail: string;
+	    advice: string;
+	    duration_ms: number;
+	
+	    static createFrom(source: any = {}) {
+	        return new Check(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.id = source["id"];
+	        this.layer = source["layer"];
+	        this.title = source["title"];
+	        this.result = source["result"];
+	        this.detail = source["detail"];
+	        this.advice = source["advice"];
+	        this.duration_ms = source["duration_ms"];
+	    }
+	}
+	export class Defaults {
+	    fhir_base_url: string;
+	    scopes: string[];
+	    redirect_uris: string[];
+	
+	    static createFrom(source: any = {}) {
+	        return new Defaults(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.fhir_base_url = source["fhir_base_url"];
+	        this.scopes = source["scopes"];
+	        this.redirect_uris = source["redirect_uris"];
+	    }
+	}
+	export class LastTest {
+	    at: string;
+	    ok: boolean;
+	    layer: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new LastTest(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.at = source["at"];
+	        this.ok = source["ok"];
+	        this.layer = source["layer"];
+	    }
+	}
+	export class Status {
+	    connection_id?: string;
+	    registration_id: string;
+	    registration_name: string;
+	    user: string;
+	    state: string;
+	    access_expires_at?: string;
+	    refreshable: boolean;
+	    access_ends_at?: string;
+	    access_ends_reason: string;
+	    scopes_requested: string[];
+	    scopes_granted: string[];
+	    scopes_note: string;
+	    patient?: string;
+	    patient_name?: string;
+	    encounter?: string;
+	    fhir_user?: string;
+	    user_name?: string;
+	    identity_locked: boolean;
+	    warnings: string[];
+	    fhir_base_url: string;
+	    connected_at?: string;
+	    refreshed_at?: string;
+	    last_test?: LastTest;
+	    last_error?: fault.Error;
+	
+	    static createFrom(source: any = {}) {
+	        return new Status(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.connection_id = source["connection_id"];
+	        this.registration_id = source["registration_id"];
+	        this.registration_name = source["registration_name"];
+	        this.user = source["user"];
+	        this.state = source["state"];
+	        this.access_expires_at = source["access_expires_at"];
+	        this.refreshable = source["refreshable"];
+	        this.access_ends_at = source["access_ends_at"];
+	        this.access_ends_reason = source["access_ends_reason"];
+	        this.scopes_requested = source["scopes_requested"];
+	        this.scopes_granted = source["scopes_granted"];
+	        this.scopes_note = source["scopes_note"];
+	        this.patient = source["patient"];
+	        this.patient_name = source["patient_name"];
+	        this.encounter = source["encounter"];
+	        this.fhir_user = source["fhir_user"];
+	        this.user_name = source["user_name"];
+	        this.identity_locked = source["identity_locked"];
+	        this.warnings = source["warnings"];
+	        this.fhir_base_url = source["fhir_base_url"];
+	        this.connected_at = source["connected_at"];
+	        this.refreshed_at = source["refreshed_at"];
+	        this.last_test = this.convertValues(source["last_test"], LastTest);
+	        this.last_error = this.convertValues(source["last_error"], fault.Error);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class Disconnection {
+	    revocation: string;
+	    revoked: boolean;
+	    message: string;
+	    error?: fault.Error;
+	    status: Status;
+	
+	    static createFrom(source: any = {}) {
+	        return new Disconnection(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.revocation = source["revocation"];
+	        this.revoked = source["revoked"];
+	        this.message = source["message"];
+	        this.error = this.convertValues(source["error"], fault.Error);
+	        this.status = this.convertValues(source["status"], Status);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class FieldProblem {
+	    field: string;
+	    level: string;
+	    message: string;
+	    advice: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new FieldProblem(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.field = source["field"];
+	        this.level = source["level"];
+	        this.message = source["message"];
+	        this.advice = source["advice"];
+	    }
+	}
+	export class Kit {
+	    client_type: string;
+	    redirect_uris: string[];
+	    launch_url: string;
+	    scopes: string[];
+	    audience: string;
+	    notes: string[];
+	
+	    static createFrom(source: any = {}) {
+	        return new Kit(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.client_type = source["client_type"];
+	        this.redirect_uris = source["redirect_uris"];
+	        this.launch_url = source["launch_url"];
+	        this.scopes = source["scopes"];
+	        this.audience = source["audience"];
+	        this.notes = source["notes"];
+	    }
+	}
+	
+	export class LoginInfo {
+	    id: string;
+	    registration_id: string;
+	    redirect_uri: string;
+	    scopes: string[];
+	    started_at: string;
+	    expires_at: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new LoginInfo(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.id = source["id"];
+	        this.registration_id = source["registration_id"];
+	        this.redirect_uri = source["redirect_uri"];
+	        this.scopes = source["scopes"];
+	        this.started_at = source["started_at"];
+	        this.expires_at = source["expires_at"];
+	    }
+	}
+	export class Registration {
+	    id: string;
+	    name: string;
+	    ehr: string;
+	    environment: string;
+	    fhir_base_url: string;
+	    client_id: string;
+	    client_type: string;
+	    client_secret: string;
+	    audience: string;
+	    scopes: string[];
+	    scopes_default: boolean;
+	    redirect_uris: string[];
+	    launch_url: string;
+	    created_at: string;
+	    updated_at: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Registration(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.id = source["id"];
+	        this.name = source["name"];
+	        this.ehr = source["ehr"];
+	        this.environment = source["environment"];
+	        this.fhir_base_url = source["fhir_base_url"];
+	        this.client_id = source["client_id"];
+	        this.client_type = source["client_type"];
+	        this.client_secret = source["client_secret"];
+	        this.audience = source["audience"];
+	        this.scopes = source["scopes"];
+	        this.scopes_default = source["scopes_default"];
+	        this.redirect_uris = source["redirect_uris"];
+	        this.launch_url = source["launch_url"];
+	        this.created_at = source["created_at"];
+	        this.updated_at = source["updated_at"];
+	    }
+	}
+	export class RegistrationInput {
+	    name: string;
+	    ehr: string;
+	    environment: string;
+	    fhir_base_url: string;
+	    client_id: string;
+	    client_type: string;
+	    client_secret_action: string;
+	    client_secret: string;
+	    audience: string;
+	    scopes: string[];
+	    redirect_uris: string[];
+	
+	    static createFrom(source: any = {}) {
+	        return new RegistrationInput(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.name = source["name"];
+	        this.ehr = source["ehr"];
+	        this.environment = source["environment"];
+	        this.fhir_base_url = source["fhir_base_url"];
+	        this.client_id = source["client_id"];
+	        this.client_type = source["client_type"];
+	        this.client_secret_action = source["client_secret_action"];
+	        this.client_secret = source["client_secret"];
+	        this.audience = source["audience"];
+	        this.scopes = source["scopes"];
+	        this.redirect_uris = source["redirect_uris"];
+	    }
+	}
+	
+	export class TestReport {
+	    registration_id: string;
+	    started_at: string;
+	    ok: boolean;
+	    layer: string;
+	    checks: Check[];
+	
+	    static createFrom(source: any = {}) {
+	        return new TestReport(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.registration_id = source["registration_id"];
+	        this.started_at = source["started_at"];
+	        this.ok = source["ok"];
+	        this.layer = source["layer"];
+	        this.checks = this.convertValues(source["checks"], Check);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class VaultStatus {
+	    state: string;
+	    protection: string;
+	    keyring: string;
+	    advice: string;
+	    error?: fault.Error;
+	
+	    static createFrom(source: any = {}) {
+	        return new VaultStatus(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.state = source["state"];
+	        this.protection = source["protection"];
+	        this.keyring = source["keyring"];
+	        this.advice = source["advice"];
+	        this.error = this.convertValues(source["error"], fault.Error);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+
+}
+
