@@ -145,7 +145,10 @@ func (c *Client) CheckCallback(cfg Configuration, a Authorization, query url.Val
 		return Secret{}, f
 	}
 	if code := query.Get("error"); code != "" {
-		return Secret{}, authorizationError(code, network.Quote(query.Get("error_description"), maxDescription, state, query.Get("code"), a.verifier.Reveal()))
+		quote := func(words string, limit int) string {
+			return network.Quote(words, limit, state, query.Get("code"), a.verifier.Reveal())
+		}
+		return Secret{}, authorizationError(code, quote(code, 60), quote(query.Get("error_description"), maxDescription))
 	}
 	code := query.Get("code")
 	switch {
@@ -170,7 +173,7 @@ func checkIssuer(cfg Configuration, a Authorization, query url.Values) *fault.Er
 			"Start the sign-in again. If it happens again, tell the health system.")
 	case iss != "" && cfg.Issuer != "" && iss != cfg.Issuer:
 		return fault.Newf("callback-issuer-mismatch", "Do not go on. Start the sign-in again; if it happens again, tell the health system.",
-			"The answer from the browser comes from another server (%s).", network.Clean(iss, 200))
+			"The answer from the browser comes from another server (%s).", network.Quote(iss, 200, a.State, query.Get("code")))
 	}
 	return nil
 }
@@ -179,8 +182,9 @@ func serverChanged() *fault.Error {
 	return fault.New("server-changed", "The server's addresses changed while the sign-in was under way.", "Start the sign-in again.").CanRetry()
 }
 
-// authorizationError maps an error response of RFC 6749 section 4.1.2.1.
-func authorizationError(code, description string) *fault.Error {
+// authorizationError maps an error response of RFC 6749 section 4.1.2.1. shown
+// and description are the server's words, fit to show.
+func authorizationError(code, shown, description string) *fault.Error {
 	var f *fault.Error
 	switch code {
 	case "access_denied":
@@ -200,7 +204,7 @@ func authorizationError(code, description string) *fault.Error {
 	case "login_required", "interaction_required", "consent_required", "account_selection_required":
 		f = fault.New("sign-in-needed", "The server wants you to sign in anew", "Start the sign-in again and complete each page in the browser.").CanRetry()
 	default:
-		f = fault.New("authorization-refused", fmt.Sprintf("The server ended the sign-in with the error %q", network.Clean(code, 60)), "Start the sign-in again. If it happens again, show this message to the health system.")
+		f = fault.New("authorization-refused", fmt.Sprintf("The server ended the sign-in with the error %q", shown), "Start the sign-in again. If it happens again, show this message to the health system.")
 	}
 	f.Message = withWords(f.Message, description)
 	return f

@@ -82,7 +82,7 @@ func (c *Client) revokeAs(ctx context.Context, cfg Configuration, auth ClientAut
 	if err != nil {
 		return network.Fault(err, req.URL.Host)
 	}
-	a := answer{status: resp.StatusCode, header: resp.Header, received: c.now(), host: req.URL.Host}
+	a := answer{status: resp.StatusCode, header: resp.Header, received: c.now(), host: req.URL.Host, secrets: []string{token.Reveal(), auth.Secret.Reveal()}}
 	if json.Unmarshal(body, &a.raw) != nil {
 		a.raw = nil
 	}
@@ -90,7 +90,7 @@ func (c *Client) revokeAs(ctx context.Context, cfg Configuration, auth ClientAut
 	case code == "unsupported_token_type":
 		return fault.New("token-type-not-revocable", "The server cannot end this kind of token.", "Chartkey forgets the connection; the access runs out by itself.")
 	case code != "":
-		return a.oauthFault(code, signIn, []string{token.Reveal(), auth.Secret.Reveal()})
+		return a.oauthFault(code, signIn)
 	case resp.StatusCode == http.StatusUnauthorized:
 		return clientRefused("")
 	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests:

@@ -129,10 +129,10 @@ func (c *Client) ask(ctx context.Context, cfg Configuration, auth ClientAuth, wh
 	var first error
 	for _, m := range methods {
 		h := c.http(network.NoRedirects)
-		t := &tokenTransport{next: transport(h), auth: auth, method: m, host: endpoint.Host, now: c.now}
+		t := &tokenTransport{next: transport(h), auth: auth, method: m, host: endpoint.Host, secrets: secrets, now: c.now}
 		h.Transport = t
 		err := send(context.WithValue(ctx, oauth2.HTTPClient, h), auth.oauth(cfg, m))
-		f := t.judge(err, why, secrets)
+		f := t.judge(err, why)
 		if f == nil {
 			t.answer.method = m
 			return t.answer, nil
@@ -156,6 +156,7 @@ type answer struct {
 	host     string
 	raw      map[string]json.RawMessage // nil where the body is no JSON object
 	method   AuthMethod
+	secrets  []string // that were sent, and are not to be quoted
 }
 
 // tokenTransport carries one token request for x/oauth2. That library reads
@@ -163,13 +164,14 @@ type answer struct {
 // "" fails it, as does JSON sent as text/plain) and forgets the raw form, so
 // the answer is kept here and what the library gets is a plain rendering.
 type tokenTransport struct {
-	next   http.RoundTripper
-	auth   ClientAuth
-	method AuthMethod
-	host   string
-	now    func() time.Time
-	answer *answer
-	err    error // of transport or body; nil where answer is set
+	next    http.RoundTripper
+	auth    ClientAuth
+	method  AuthMethod
+	host    string
+	secrets []string
+	now     func() time.Time
+	answer  *answer
+	err     error // of transport or body; nil where answer is set
 }
 
 func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -189,7 +191,7 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.err = err
 		return nil, err
 	}
-	t.answer = &answer{status: resp.StatusCode, header: resp.Header, received: t.now(), host: t.host, body: bytes.TrimPrefix(body, []byte("\ufeff"))}
+	t.answer = &answer{status: resp.StatusCode, header: resp.Header, received: t.now(), host: t.host, secrets: t.secrets, body: bytes.TrimPrefix(body, []byte("\ufeff"))}
 	if json.Unmarshal(t.answer.body, &t.answer.raw) != nil {
 		t.answer.raw = nil
 	}
@@ -207,7 +209,7 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // judge gives the fault of a token request, or nil where there are tokens.
-func (t *tokenTransport) judge(err error, why purpose, secrets []string) *fault.Error {
+func (t *tokenTransport) judge(err error, why purpose) *fault.Error {
 	if t.answer == nil {
 		if t.err != nil {
 			err = t.err
@@ -216,7 +218,7 @@ func (t *tokenTransport) judge(err error, why purpose, secrets []string) *fault.
 	}
 	a := t.answer
 	if oauthError := text(a.raw["error"]); oauthError != "" {
-		return a.oauthFault(oauthError, why, secrets)
+		return a.oauthFault(oauthError, why)
 	}
 	host := network.Clean(a.host, 200)
 	switch {
@@ -245,8 +247,8 @@ func (t *tokenTransport) judge(err error, why purpose, secrets []string) *fault.
 }
 
 // oauthFault maps an error of RFC 6749 section 5.2, whatever status it came with.
-func (a *answer) oauthFault(code string, why purpose, secrets []string) *fault.Error {
-	words := network.Quote(text(a.raw["error_description"]), maxDescription, secrets...)
+func (a *answer) oauthFault(code string, why purpose) *fault.Error {
+	words := network.Quote(text(a.raw["error_description"]), maxDescription, a.secrets...)
 	say := func(name, sentence, advice string) *fault.Error {
 		return fault.New(name, withWords(sentence, words), advice)
 	}
@@ -271,7 +273,7 @@ func (a *answer) oauthFault(code string, why purpose, secrets []string) *fault.E
 	case "temporarily_unavailable", "slow_down":
 		return say("server-unavailable", "The server is busy or down for now"+strings.Replace(waitText(a.header, a.received), ";", ",", 1), "Try again in a few minutes.").CanRetry()
 	}
-	f := say("token-refused", fmt.Sprintf("The server refused to give tokens, with the error %q", network.Quote(code, 60, secrets...)), "Sign in again. If it happens again, show this message to the health system.")
+	f := say("token-refused", fmt.Sprintf("The server refused to give tokens, with the error %q", network.Quote(code, 60, a.secrets...)), "Sign in again. If it happens again, show this message to the health system.")
 	if a.status >= 500 || a.status == http.StatusTooManyRequests {
 		return f.CanRetry()
 	}
@@ -305,7 +307,7 @@ func (a *answer) response(asked scope.Set) (TokenResponse, error) {
 		t.Warnings = append(t.Warnings, "The server did not name the token type; Bearer is assumed.")
 	case !strings.EqualFold(t.TokenType, "bearer"):
 		return TokenResponse{}, fault.Newf("token-type-unsupported", "Tell the health system; Chartkey uses Bearer tokens only.",
-			"The server sent a token of the type %q.", network.Clean(t.TokenType, 40))
+			"The server sent a token of the type %q.", network.Quote(t.TokenType, 40, append(a.secrets, t.AccessToken.Reveal(), t.RefreshToken.Reveal())...))
 	}
 	t.TokenType = "Bearer"
 	life, told := expiresIn(a.raw["expires_in"])
