@@ -152,7 +152,7 @@ func (r *Receiver) fetch(p *port, id string) (Page, bool) {
 // changed, with Receiver.mu held.
 func (r *Receiver) settle(p *port) {
 	switch {
-	case p.stopping || p.users > 0 || p.busy > 0:
+	case p.stopping || p.users > 0 && !r.closing || p.busy > 0:
 	case p.unseen == 0:
 		r.stop(p)
 	case p.patience == nil:
@@ -160,7 +160,7 @@ func (r *Receiver) settle(p *port) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			p.patience = nil
-			if p.users == 0 && p.busy == 0 {
+			if (p.users == 0 || r.closing) && p.busy == 0 {
 				r.stop(p)
 			}
 		})
@@ -177,9 +177,8 @@ func (r *Receiver) stop(p *port) {
 	if p.patience != nil {
 		p.patience.Stop()
 	}
-	for _, l := range p.listeners {
-		_ = l.Close()
-	}
+	// Begun before the listeners close, so that Receiver.Close never sees a moment
+	// without work in between.
 	r.work.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
@@ -187,4 +186,7 @@ func (r *Receiver) stop(p *port) {
 			_ = p.server.Close()
 		}
 	})
+	for _, l := range p.listeners {
+		_ = l.Close()
+	}
 }

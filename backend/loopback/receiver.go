@@ -130,15 +130,15 @@ func (r *Receiver) reserve(ctx context.Context, targets []target) (*Login, error
 	if r.closing {
 		return nil, errClosed()
 	}
+	if ctx.Err() != nil {
+		return nil, fault.New("cancelled", "The sign-in was cancelled.", "Start it again if you still want it.").Because(ctx.Err())
+	}
 	var taken []string
 	for _, t := range targets {
 		p := r.ports[t.port]
 		if p == nil {
 			var err error
 			if p, err = r.listen(ctx, t.port); err != nil {
-				if ctx.Err() != nil {
-					return nil, fault.New("cancelled", "The sign-in was cancelled.", "Start it again if you still want it.").Because(ctx.Err())
-				}
 				taken = append(taken, strconv.Itoa(t.port))
 				continue
 			}
@@ -245,14 +245,11 @@ func (r *Receiver) take(p *port, at, state string) (l *Login, reason string) {
 func (r *Receiver) Close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closing = true
-	waiting := make([]*Login, 0, len(r.waiting))
-	for _, l := range r.waiting {
-		waiting = append(waiting, l)
+	clear(r.waiting)
+	for _, p := range r.ports {
+		r.settle(p)
 	}
 	r.mu.Unlock()
-	for _, l := range waiting {
-		l.Close()
-	}
 
 	stopped := make(chan struct{})
 	go func() {
