@@ -94,7 +94,7 @@ func TestTheVerifierIsSentOnceAndNeverPrinted(t *testing.T) {
 	if _, err := c.Exchange(context.Background(), e.cfg(), public, a, smart.NewSecret("code")); err != nil {
 		t.Fatal(err)
 	}
-	verifier := e.requests[0].form.Get("code_verifier")
+	verifier := e.seen()[0].form.Get("code_verifier")
 	u, _ := url.Parse(a.URL)
 	sum := sha256.Sum256([]byte(verifier))
 	if len(verifier) < 43 || base64.RawURLEncoding.EncodeToString(sum[:]) != u.Query().Get("code_challenge") {

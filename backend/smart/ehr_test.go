@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -66,6 +67,13 @@ func newEHR(t *testing.T) *ehr {
 	e.Server = httptest.NewServer(mux)
 	t.Cleanup(e.Close)
 	return e
+}
+
+// seen gives the requests so far.
+func (e *ehr) seen() []request {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.requests)
 }
 
 func (e *ehr) cfg() smart.Configuration {

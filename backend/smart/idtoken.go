@@ -165,10 +165,13 @@ func audience(raw json.RawMessage) []string {
 	return list
 }
 
-// idTokenAlgorithm reads alg from the header of a compact JWS.
+// idTokenAlgorithm reads alg from the header of a compact JWS. White space,
+// which the library would drop, makes it none.
 func idTokenAlgorithm(raw string) (string, bool) {
 	parts := strings.Split(raw, ".")
-	if len(parts) != 3 {
+	if len(parts) != 3 || strings.ContainsFunc(raw, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.", r)
+	}) {
 		return "", false
 	}
 	b, err := base64.RawURLEncoding.DecodeString(parts[0])

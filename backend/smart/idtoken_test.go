@@ -252,7 +252,7 @@ func FuzzIDToken(f *testing.F) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	keys := httptest.NewRecorder()
 	serveKeys(s)(keys, nil)
-	for _, seed := range []string{"GOOD", "HEADER.CLAIMS.", "eyJhbGciOiJub25lIn0.CLAIMS.", "eyJhbGciOiJIUzI1NiJ9.CLAIMS.SIGNATURE", "HEADER.e30.SIGNATURE", "a.b.c", "", "....", "GOOD.", "{\"payload\":\"CLAIMS\"}"} {
+	for _, seed := range []string{"GOOD", "HEADER.CLAIMS.", "eyJhbGciOiJub25lIn0.CLAIMS.", "eyJhbGciOiJIUzI1NiJ9.CLAIMS.SIGNATURE", "HEADER.e30.SIGNATURE", "a.b.c", "", "....", "GOOD.", "GOOD\n", "{\"payload\":\"CLAIMS\"}"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, shape string) {

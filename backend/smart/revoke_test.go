@@ -17,11 +17,11 @@ func TestRevokeEndsBothTokens(t *testing.T) {
 	if err := (&smart.Client{}).Revoke(context.Background(), e.cfg(), auth, smart.NewSecret("rt"), smart.NewSecret("at")); err != nil {
 		t.Fatal(err)
 	}
-	if len(e.requests) != 2 {
-		t.Fatalf("%d requests", len(e.requests))
+	if len(e.seen()) != 2 {
+		t.Fatalf("%d requests", len(e.seen()))
 	}
 	for i, want := range [][2]string{{"rt", "refresh_token"}, {"at", "access_token"}} {
-		q := e.requests[i]
+		q := e.seen()[i]
 		if q.path != "/revoke" || q.form.Get("token") != want[0] || q.form.Get("token_type_hint") != want[1] || q.user != "my-app" || q.password != "s" || q.form.Has("client_id") {
 			t.Errorf("%+v", q)
 		}
@@ -58,14 +58,14 @@ func TestRevoke(t *testing.T) {
 			e := newEHR(t)
 			e.revoke = c.answer
 			err := (&smart.Client{}).Revoke(context.Background(), e.cfg(), public, c.refresh, c.access)
-			if fault.Code(err) != c.code || len(e.requests) != c.requests {
-				t.Errorf("%v after %d requests", err, len(e.requests))
+			if fault.Code(err) != c.code || len(e.seen()) != c.requests {
+				t.Errorf("%v after %d requests", err, len(e.seen()))
 			}
 			if err != nil && strings.Contains(err.Error(), "canary") {
 				t.Error(err)
 			}
-			if c.requests > 0 && e.requests[0].form.Get("client_id") != "my-app" {
-				t.Errorf("%+v", e.requests[0])
+			if c.requests > 0 && e.seen()[0].form.Get("client_id") != "my-app" {
+				t.Errorf("%+v", e.seen()[0])
 			}
 		})
 	}
@@ -85,7 +85,7 @@ func TestRevokeTriesTheOtherEncoding(t *testing.T) {
 		}
 	}
 	auth := smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "my-app", Secret: smart.NewSecret("s+/")}
-	if err := (&smart.Client{}).Revoke(context.Background(), e.cfg(), auth, smart.NewSecret("rt"), smart.Secret{}); err != nil || len(e.requests) != 2 {
-		t.Errorf("%v after %d requests", err, len(e.requests))
+	if err := (&smart.Client{}).Revoke(context.Background(), e.cfg(), auth, smart.NewSecret("rt"), smart.Secret{}); err != nil || len(e.seen()) != 2 {
+		t.Errorf("%v after %d requests", err, len(e.seen()))
 	}
 }

@@ -24,7 +24,7 @@ func TestExchangeSendsWhatSMARTAsks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := e.requests[0]
+	r := e.seen()[0]
 	if r.basic || len(r.form) != 5 || r.form.Get("grant_type") != "authorization_code" || r.form.Get("code") != "c0de" || r.form.Get("redirect_uri") != a.RedirectURI ||
 		r.form.Get("client_id") != "my-app" || r.form.Get("code_verifier") == "" || r.header.Get("Content-Type") != "application/x-www-form-urlencoded" || r.header.Get("Accept") != "application/json" {
 		t.Errorf("%+v", r)
@@ -173,8 +173,8 @@ func TestTokenFaults(t *testing.T) {
 					t.Error(f.Message)
 				}
 			}
-			if len(e.requests) != 2 && c.name != "connection cut" {
-				t.Errorf("%d requests", len(e.requests))
+			if len(e.seen()) != 2 && c.name != "connection cut" {
+				t.Errorf("%d requests", len(e.seen()))
 			}
 		})
 	}
@@ -196,7 +196,7 @@ func TestTokenFaults(t *testing.T) {
 		a := begin(t, client, e.cfg(), "openid")
 		other := e.cfg()
 		other.TokenEndpoint = e.URL + "/other"
-		if _, err := client.Exchange(context.Background(), other, public, a, smart.NewSecret("x")); fault.Code(err) != "server-changed" || len(e.requests) != 0 {
+		if _, err := client.Exchange(context.Background(), other, public, a, smart.NewSecret("x")); fault.Code(err) != "server-changed" || len(e.seen()) != 0 {
 			t.Error(err)
 		}
 	})
@@ -227,7 +227,7 @@ func TestRefresh(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := e.requests[0].form
+	q := e.seen()[0].form
 	if len(q) != 3 || q.Get("grant_type") != "refresh_token" || q.Get("refresh_token") != "rt-1" || q.Get("client_id") != "my-app" {
 		t.Errorf("%v", q)
 	}
@@ -311,10 +311,10 @@ func TestClientAuthentication(t *testing.T) {
 			if fault.Code(err) != c.code || r.AuthMethod != c.method {
 				t.Errorf("%v, method %q", err, r.AuthMethod)
 			}
-			if len(e.requests) != len(c.headers) {
-				t.Fatalf("%d requests", len(e.requests))
+			if len(e.seen()) != len(c.headers) {
+				t.Fatalf("%d requests", len(e.seen()))
 			}
-			for i, q := range e.requests {
+			for i, q := range e.seen() {
 				if got := q.header.Get("Authorization"); got != c.headers[i] {
 					t.Errorf("request %d has %q", i, got)
 				}
