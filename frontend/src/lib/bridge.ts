@@ -1,0 +1,64 @@
+// The one door to Go: bound methods, their types, and events. Nothing else imports the generated bindings.
+import * as app from '../../wailsjs/go/main/App';
+import type { fault, session, workstation } from '../../wailsjs/go/models';
+import { EventsOn } from '../../wailsjs/runtime/runtime';
+
+export { app };
+export type Fault = fault.Error;
+export type Connection = session.Connection;
+export type Exploration = session.Exploration;
+export type Overview = session.Overview;
+export type RegistrationPage = session.RegistrationPage;
+export type Check = workstation.Check;
+export type Disconnection = workstation.Disconnection;
+export type FieldProblem = workstation.FieldProblem;
+export type Kit = workstation.Kit;
+export type LoginInfo = workstation.LoginInfo;
+export type Registration = workstation.Registration;
+export type RegistrationInput = workstation.RegistrationInput;
+export type Status = workstation.Status;
+export type TestReport = workstation.TestReport;
+export type VaultStatus = workstation.VaultStatus;
+
+/** A problem as Go tells it, with the fields of a form that it belongs to. */
+export type Refusal = Fault & { fields: FieldProblem[] };
+
+export type ConnectPhase = 'waiting' | 'connected' | 'failed' | 'cancelled';
+
+/** What each event carries. "changed" and "sandbox" carry nothing: they ask to read again. "failed" tells of work in the background. */
+export type Events = {
+  changed: undefined;
+  sandbox: undefined;
+  failed: Fault;
+  test: {
+    registration_id: string;
+    check: Check | null;
+    report: TestReport | null;
+    error: Fault | null;
+    done: boolean;
+  };
+  connect: {
+    login_id: string;
+    registration_id: string;
+    phase: ConnectPhase;
+    status: Status | null;
+    error: Fault | null;
+  };
+};
+
+/** Listens to an event until the returned function is called. */
+export function on<Name extends keyof Events>(name: Name, handle: (event: Events[Name]) => void): () => void {
+  return EventsOn(name, handle);
+}
+
+/** Whatever a bound method rejected with, in one form. */
+export function asRefusal(reason: unknown): Refusal {
+  const r = (typeof reason === 'object' && reason !== null ? reason : { message: String(reason) }) as Partial<Refusal>;
+  return {
+    code: r.code ?? 'unknown',
+    message: r.message ?? 'Something went wrong that Chartkey has no words for.',
+    advice: r.advice ?? '',
+    retryable: r.retryable ?? false,
+    fields: r.fields ?? [],
+  };
+}

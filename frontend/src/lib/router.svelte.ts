@@ -1,0 +1,55 @@
+export type Place =
+  | { name: 'connections' }
+  | { name: 'new' }
+  | { name: 'registration'; id: string; section?: 'connection'; connect?: boolean }
+  | { name: 'sandbox' }
+  | { name: 'settings' };
+
+/** Which place is open. Leaving a place that holds unsaved edits asks first. */
+class Router {
+  current = $state.raw<Place>({ name: 'connections' });
+  /** Counts visits, so that going to the same place again builds it anew. */
+  visit = $state(0);
+  /** Where the user wants to go while unsaved edits hold them. */
+  asked = $state.raw<Place>();
+  #unsaved: (() => boolean) | undefined;
+
+  go(to: Place): void {
+    if (this.#unsaved?.()) {
+      this.asked = to;
+      return;
+    }
+    this.#move(to);
+  }
+
+  /** Drops the unsaved edits and goes where the user wanted to. */
+  discard(): void {
+    if (this.asked) this.#move(this.asked);
+  }
+
+  stay(): void {
+    this.asked = undefined;
+  }
+
+  /** Renames the place that is open without building it anew: a new registration has got its id. */
+  settle(at: Place): void {
+    this.current = at;
+  }
+
+  /** Until the returned function is called, leaving asks when unsaved() is true. */
+  guard(unsaved: () => boolean): () => void {
+    this.#unsaved = unsaved;
+    return () => {
+      if (this.#unsaved === unsaved) this.#unsaved = undefined;
+    };
+  }
+
+  #move(to: Place): void {
+    this.asked = undefined;
+    this.#unsaved = undefined;
+    this.current = to;
+    this.visit += 1;
+  }
+}
+
+export const router = new Router();
