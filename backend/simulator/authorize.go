@@ -18,9 +18,8 @@ type authorizationRequest struct {
 	state       string
 	nonce       string
 	challenge   string
-	// scopes are those that may be granted; asked is what the app wrote.
+	// scopes are those that may be granted.
 	scopes scope.Set
-	asked  string
 }
 
 // oauthError is an error of RFC 6749, sections 4.1.2.1 and 5.2.
@@ -51,6 +50,10 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		query, err = r.PostForm, nil
+		if len(r.PostForm.Encode()) > maxQuery {
+			s.errorPage(w, r, http.StatusBadRequest, "The sign-in request cannot be read", "The form that the app sent is too long.")
+			return
+		}
 	}
 	if err != nil {
 		s.errorPage(w, r, http.StatusBadRequest, "The sign-in request cannot be read", "The address that the app opened is malformed.")
@@ -154,8 +157,8 @@ func (s *Server) checkAuthorization(req authorizationRequest, query url.Values) 
 	if query.Get("launch") != "" {
 		return fail(invalidRequest("launch is not one that this server issued, or it was used before"))
 	}
-	req.nonce, req.asked = query.Get("nonce"), query.Get("scope")
-	scopes, dropped, oerr := s.offered(req.client, req.asked)
+	req.nonce = query.Get("nonce")
+	scopes, dropped, oerr := s.offered(req.client, query.Get("scope"))
 	if oerr != nil {
 		return fail(oerr)
 	}

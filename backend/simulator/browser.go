@@ -128,7 +128,8 @@ func (b *scriptedBrowser) open(ctx context.Context, at *url.URL, form url.Values
 	return nil, page, nil
 }
 
-// callback opens the app's own address, as the browser would.
+// callback opens the app's own address and, as a browser would, the page that
+// the app leads to from there.
 func (b *scriptedBrowser) callback(ctx context.Context, at *url.URL) (string, error) {
 	if b.choice.Hold {
 		return at.String(), nil
@@ -136,16 +137,17 @@ func (b *scriptedBrowser) callback(ctx context.Context, at *url.URL) (string, er
 	if ip := net.ParseIP(at.Hostname()); at.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return "", fmt.Errorf("the callback is on %s, not on this computer", at.Hostname())
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
-	if err != nil {
-		return "", errors.New("the callback cannot be opened")
+	next := at
+	for range maxPages {
+		led, _, err := b.open(ctx, next, nil)
+		if err != nil {
+			return "", err
+		}
+		if led == nil || led.Host != at.Host {
+			break
+		}
+		next = led
 	}
-	resp, err := b.client.Do(req)
-	if err != nil {
-		return "", withoutURL(err)
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
 	return at.String(), nil
 }
 

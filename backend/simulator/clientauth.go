@@ -11,7 +11,7 @@ import (
 
 // clientForm reads the form of a token or revocation request and finds out
 // which client sent it. single are the parameters that may stand once only.
-func (s *Server) clientForm(_ http.ResponseWriter, r *http.Request, single ...string) (Client, *oauthError) {
+func (s *Server) clientForm(r *http.Request, single ...string) (Client, *oauthError) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return Client{}, invalidRequest("the request must be a form (application/x-www-form-urlencoded)")

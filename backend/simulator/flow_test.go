@@ -91,7 +91,9 @@ func (r running) request(changes map[string]string) url.Values {
 	return q
 }
 
-func (r running) authorizeURL(q url.Values) string { return r.Origin() + "/auth/authorize?" + q.Encode() }
+func (r running) authorizeURL(q url.Values) string {
+	return r.Origin() + "/auth/authorize?" + q.Encode()
+}
 
 // signIn goes through the pages and gives the query of the callback.
 func (r running) signIn(changes map[string]string, choice Choice) url.Values {

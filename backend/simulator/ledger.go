@@ -16,6 +16,7 @@ const (
 	maxGrants         = 10_000
 	maxAccessPerGrant = 16
 	maxSpentPerGrant  = 64
+	maxEnded          = 50_000
 	// spentCodeLife is how long a used code is remembered, so that a replay is
 	// told from nonsense and ends the grant (RFC 6749 section 4.1.2).
 	spentCodeLife = 30 * time.Minute
@@ -147,7 +148,7 @@ func (l *ledger) sweep(now time.Time) {
 // drop ends a grant and everything issued from it.
 func (l *ledger) drop(g *grant, remember bool) {
 	for _, t := range g.access {
-		if a, ok := l.access[t]; ok && remember {
+		if a, ok := l.access[t]; ok && remember && len(l.ended) < maxEnded {
 			l.ended[t] = a.expires
 		}
 		delete(l.access, t)
@@ -352,7 +353,9 @@ func (l *ledger) end(secret, clientID string) string {
 		if a.grant.clientID != clientID {
 			return "nothing was revoked: the access token is another client's"
 		}
-		l.ended[t] = a.expires
+		if len(l.ended) < maxEnded {
+			l.ended[t] = a.expires
+		}
 		delete(l.access, t)
 		a.grant.access = slices.DeleteFunc(a.grant.access, func(o ticket) bool { return o == t })
 		return "the access token was revoked; the grant lives on"

@@ -71,7 +71,7 @@ func (l *requestLog) all() []Request {
 // judge sets the verdict of a request. A handler may judge twice: the last word stands.
 func judge(r *http.Request, format string, args ...any) {
 	if e, ok := r.Context().Value(logKey{}).(*logEntry); ok {
-		e.Verdict = fmt.Sprintf(format, args...)
+		e.Verdict = clip(fmt.Sprintf(format, args...), 600)
 	}
 }
 

@@ -173,23 +173,11 @@ func (s *Server) Start(ctx context.Context) error {
 	if s.server != nil {
 		return errors.New("the simulator is running already")
 	}
-	var lc net.ListenConfig
-	first, err := lc.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)))
+	listeners, err := listen(ctx, s.port)
 	if err != nil {
-		return fmt.Errorf("the simulator cannot listen on port %d: %w", s.port, err)
+		return err
 	}
-	listeners := []net.Listener{first}
-	s.port = first.Addr().(*net.TCPAddr).Port
-	// "localhost" is ::1 first on many machines, so the port must be ours there
-	// too: were another program behind it, the browser would meet that one.
-	second, err := lc.Listen(ctx, "tcp6", net.JoinHostPort("::1", strconv.Itoa(s.port)))
-	switch {
-	case err == nil:
-		listeners = append(listeners, second)
-	case hasIPv6Loopback():
-		_ = first.Close()
-		return fmt.Errorf("the simulator cannot listen on [::1]:%d: %w", s.port, err)
-	}
+	s.port = listeners[0].Addr().(*net.TCPAddr).Port
 	s.server = &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -206,9 +194,37 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// hasIPv6Loopback tells a computer without IPv6 from one where the port is taken on ::1.
-func hasIPv6Loopback() bool {
-	l, err := net.Listen("tcp6", "[::1]:0")
+// listen binds both loopback addresses on one port. "localhost" is ::1 first on
+// many machines, so the port must be ours there too: were another program
+// behind it, the browser would meet that one.
+func listen(ctx context.Context, port int) ([]net.Listener, error) {
+	var lc net.ListenConfig
+	ipv6 := hasIPv6Loopback(ctx)
+	// A port that is free on 127.0.0.1 may be taken on ::1; where any will do, another is tried.
+	for attempt := 0; ; attempt++ {
+		first, err := lc.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			return nil, fmt.Errorf("the simulator cannot listen on port %d: %w", port, err)
+		}
+		if !ipv6 {
+			return []net.Listener{first}, nil
+		}
+		got := first.Addr().(*net.TCPAddr).Port
+		second, err := lc.Listen(ctx, "tcp6", net.JoinHostPort("::1", strconv.Itoa(got)))
+		if err == nil {
+			return []net.Listener{first, second}, nil
+		}
+		_ = first.Close()
+		if port != 0 || attempt == 10 {
+			return nil, fmt.Errorf("the simulator cannot listen on [::1]:%d: %w", got, err)
+		}
+	}
+}
+
+// hasIPv6Loopback tells a computer without IPv6 from one where a port is taken on ::1.
+func hasIPv6Loopback(ctx context.Context) bool {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp6", "[::1]:0")
 	if err != nil {
 		return false
 	}
@@ -216,8 +232,9 @@ func hasIPv6Loopback() bool {
 	return true
 }
 
-// Close stops listening, lets requests under way finish until ctx ends, and
-// waits for every goroutine of the server. A server that never started closes at once.
+// Close stops listening, lets requests under way finish until ctx ends and
+// cuts off those that do not, and waits for every goroutine of the server. A
+// server that never started closes at once; one that was closed stays closed.
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	server, serving := s.server, s.serving
@@ -228,7 +245,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	err := server.Shutdown(ctx)
 	if err != nil {
-		_ = server.Close()
+		err = server.Close()
 	}
 	for range serving {
 		if e := <-s.served; err == nil && !errors.Is(e, http.ErrServerClosed) {

@@ -28,7 +28,7 @@ type tokenResponse struct {
 
 // token is the token endpoint: authorization_code and refresh_token.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
-	client, oerr := s.clientForm(w, r, "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope")
+	client, oerr := s.clientForm(r, "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope")
 	if oerr != nil {
 		s.refuseToken(w, r, oerr)
 		return

@@ -175,6 +175,10 @@ func adaptExamples(dir string) ([]object, error) {
 			for k, v := range e.more {
 				r[k] = v
 			}
+			if r["resourceType"] == "Observation" && r["effectiveDateTime"] == nil && r["effectivePeriod"] == nil {
+				// Without it a search by date would not find the observation.
+				r["effectiveDateTime"] = r["issued"]
+			}
 			out = append(out, r)
 		}
 	}
