@@ -55,6 +55,9 @@ func Open(ctx context.Context, folder string) (*Store, error) {
 		return nil, err
 	}
 	path := filepath.Join(folder, FileName)
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, folderFault(folder, errors.New(FileName+" in it is no plain file"))
+	}
 	// SQLite gives its journal files the mode of the database, so the mode is right from the first byte.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

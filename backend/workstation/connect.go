@@ -21,8 +21,8 @@ import (
 // DefaultConnectTimeout is how long a person has to sign in.
 const DefaultConnectTimeout = 5 * time.Minute
 
-// maxConnectTimeout is how long a state lives (smart, Authorization).
-const maxConnectTimeout = 10 * time.Minute
+// MaxConnectTimeout is the longest: how long a state lives (smart, Authorization).
+const MaxConnectTimeout = 10 * time.Minute
 
 // ConnectOptions change what a sign-in asks for. The zero value is the
 // registration's own choice.
@@ -129,7 +129,7 @@ func (w *Workstation) startLogin(ctx context.Context, reg store.Registration, au
 	if timeout <= 0 {
 		timeout = DefaultConnectTimeout
 	}
-	timeout = min(timeout, maxConnectTimeout)
+	timeout = min(timeout, MaxConnectTimeout)
 	// The sign-in outlives the call that began it, and ends by its own clock.
 	loginCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	login := &Login{end: end, done: make(chan struct{})}

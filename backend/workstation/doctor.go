@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 
-	"chartkey/backend/loopback"
 	"chartkey/backend/vault"
 )
 
@@ -35,7 +34,7 @@ type Finding struct {
 // asks no server.
 func (w *Workstation) Doctor(ctx context.Context, getenv func(string) string) []Finding {
 	return []Finding{
-		w.doctorKeyring(ctx), w.doctorVault(ctx), w.doctorDataFolder(ctx), doctorPorts(ctx), doctorBrowser(getenv), w.doctorClock(), doctorProxy(getenv), doctorRoots(),
+		w.doctorKeyring(ctx), w.doctorVault(ctx), w.doctorDataFolder(ctx), w.doctorPorts(ctx), doctorBrowser(getenv), w.doctorClock(), doctorProxy(getenv), doctorRoots(),
 	}
 }
 
@@ -78,9 +77,9 @@ func (w *Workstation) doctorDataFolder(ctx context.Context) Finding {
 	return f
 }
 
-func doctorPorts(ctx context.Context) Finding {
+func (w *Workstation) doctorPorts(ctx context.Context) Finding {
 	all := DefaultRedirectURIs()
-	free := loopback.Free(ctx, all)
+	free := w.receiver.Free(ctx, all)
 	f := Finding{ID: "ports", Result: Healthy, Detail: fmt.Sprintf("%d of %d redirect ports are free.", len(free), len(all))}
 	switch {
 	case len(free) == 0:

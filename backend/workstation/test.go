@@ -12,7 +12,6 @@ import (
 
 	"chartkey/backend/fault"
 	"chartkey/backend/fhir"
-	"chartkey/backend/loopback"
 	"chartkey/backend/scope"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
@@ -186,7 +185,7 @@ func audienceWord(audience string) string {
 
 func (r *testRun) redirectPort(ctx context.Context) outcome {
 	uris := redirectURIs(r.reg)
-	free := loopback.Free(ctx, uris)
+	free := r.w.receiver.Free(ctx, uris)
 	switch {
 	case len(free) == 0:
 		var ports []string
