@@ -45,7 +45,7 @@ var notReady = []string{
 // invalidInput are the faults of what was entered.
 var invalidInput = []string{
 	"usage", "invalid-registration", "invalid-scopes", "invalid-audience", "invalid-layer", "invalid-revoke", "invalid-secret-source", "invalid-clients",
-	"registration-not-found", "user-not-found", "confirmation-needed", "vault-exists", "passphrase-weak", "fhir-path-invalid", "fhir-other-server",
+	"registration-not-found", "user-not-found", "confirmation-needed", "vault-exists", "passphrase-too-short", "passphrase-unusable", "fhir-path-invalid", "fhir-other-server",
 }
 
 // Streams are what a run of the command line reads, writes and asks.
@@ -116,9 +116,19 @@ func Main(args []string, streams Streams, build Build, window func(context.Conte
 	if err == nil {
 		return exitDone
 	}
+	// A command line that could not be read to its end may ask for JSON after the mistake.
+	r.json = r.json || asksForJSON(args)
 	f := workstation.Fault(err)
 	r.out.fault(f)
 	return exitCode(f)
+}
+
+// asksForJSON looks for --json among the flags.
+func asksForJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
 }
 
 func exitCode(f *fault.Error) int {
@@ -179,7 +189,67 @@ func (r *run) root() *cobra.Command {
 		r.versionCommand(), r.windowCommand(), r.demoCommand(), r.registrationCommand(), r.connectCommand(), r.statusCommand(), r.testCommand(),
 		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(),
 	)
+	for _, c := range allCommands(root) {
+		if strings.Contains(c.Use, "REG") {
+			c.ValidArgsFunction = r.registrationName
+		}
+	}
+	root.SetHelpCommand(helpCommand(root))
+	completion(root)
 	return root
+}
+
+func allCommands(c *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{c}
+	for _, sub := range c.Commands() {
+		all = append(all, allCommands(sub)...)
+	}
+	return all
+}
+
+// helpCommand is cobra's own, save that a command that does not exist is a mistake.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [command]", Short: "Show how a command is used", Example: "  chartkey help registration add",
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			at, _, err := root.Find(args)
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			var names []cobra.Completion
+			for _, c := range at.Commands() {
+				if c.IsAvailableCommand() {
+					names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usage(cmd, fmt.Sprintf("there is no command %q", strings.Join(args, " ")))
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}
+
+// completion makes cobra's completion command follow the conventions of the others.
+func completion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Example = "  source <(chartkey completion bash)"
+		c.Args, c.RunE = noArgs, func(cmd *cobra.Command, _ []string) error {
+			return usage(cmd, cmd.CommandPath()+" needs the name of a shell after it")
+		}
+		for _, shell := range c.Commands() {
+			shell.Args, shell.Example = noArgs, "  chartkey completion "+shell.Name()
+		}
+	}
 }
 
 // usage is the fault of a command line that cannot be understood.
@@ -195,6 +265,33 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return usage(cmd, fmt.Sprintf("there is no command %q", args[0]))
 	}
 	return usage(cmd, fmt.Sprintf("%s takes no argument", cmd.CommandPath()))
+}
+
+// registrationName completes REG with the names of the registrations.
+func (r *run) registrationName(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	const noFiles = cobra.ShellCompDirectiveNoFileComp
+	home, err := workstation.HomeFrom(r.Getenv)
+	if err != nil || len(args) > 0 {
+		return nil, noFiles
+	}
+	// Pressing Tab makes no data folder.
+	if _, err := os.Stat(home); err != nil {
+		return nil, noFiles
+	}
+	w, err := workstation.Open(cmd.Context(), workstation.Options{Home: home})
+	if err != nil {
+		return nil, noFiles
+	}
+	defer w.Close() //nolint:errcheck // it was only read
+	regs, err := w.Registrations(cmd.Context())
+	if err != nil {
+		return nil, noFiles
+	}
+	var names []cobra.Completion
+	for _, reg := range regs {
+		names = append(names, cobra.CompletionWithDesc(reg.Name, reg.FHIRBaseURL))
+	}
+	return names, noFiles
 }
 
 func exactArgs(names ...string) cobra.PositionalArgs {
@@ -215,12 +312,18 @@ func optionalArg(name string) cobra.PositionalArgs {
 	}
 }
 
-// group is a command that only holds others.
+// group is a command that only holds others. Its examples are one of each.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		return usage(cmd, cmd.CommandPath()+" needs a command after it")
 	}}
 	c.AddCommand(commands...)
+	var examples []string
+	for _, sub := range commands {
+		first, _, _ := strings.Cut(sub.Example, "\n")
+		examples = append(examples, first)
+	}
+	c.Example = strings.Join(examples, "\n")
 	return c
 }
 
@@ -248,33 +351,73 @@ func (r *run) log() *slog.Logger {
 // maxSecretFile bounds a file or stream that holds a secret.
 const maxSecretFile = 8 << 10
 
-// readSecret reads a secret from a stream: one line, its end taken away.
-func readSecret(in io.Reader, what string) (vault.Secret, error) {
-	b, err := io.ReadAll(io.LimitReader(in, maxSecretFile+1))
+// readSecret reads a secret from a stream: one line, its end taken away. A
+// stream that never ends, such as a terminal, is left when ctx ends. code is
+// that of the fault where there is no secret in it.
+func readSecret(ctx context.Context, in io.Reader, what, code string) (vault.Secret, error) {
+	b, err := waitFor(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxSecretFile+1)) })
+	if ctx.Err() != nil {
+		return vault.Secret{}, cancelled()
+	}
 	if err != nil {
-		return vault.Secret{}, fault.Newf("invalid-secret-source", "Check the file or pipe.", "The %s could not be read.", what).Because(err)
+		return vault.Secret{}, fault.Newf(code, "Check the file or pipe.", "The %s could not be read.", what).Because(err)
 	}
 	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
 	if len(b) == 0 || len(b) > maxSecretFile {
-		return vault.Secret{}, fault.Newf("invalid-secret-source", "Give the secret alone, on one line.", "The %s is empty or larger than 8 KiB.", what)
+		return vault.Secret{}, fault.Newf(code, "Give the secret alone, on one line.", "The %s is empty or larger than 8 KiB.", what)
 	}
 	return vault.NewSecret(b), nil
 }
 
-func readSecretFile(path, what string) (vault.Secret, error) {
-	f, err := os.Open(path)
+// waitFor gives what do gives, or nothing where ctx ends first: a read that
+// cannot be interrupted is left to die with the process.
+func waitFor[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	ch := make(chan answer, 1)
+	go func() {
+		value, err := do()
+		ch <- answer{value, err}
+	}()
+	select {
+	case a := <-ch:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+func cancelled() *fault.Error {
+	return fault.New("cancelled", "The command was cancelled.", "Run it again when you are ready.")
+}
+
+// readSecretFile is readSecret of a file.
+func readSecretFile(ctx context.Context, path, what, code string) (vault.Secret, error) {
+	// Opening waits where the file is a pipe that nobody writes to.
+	f, err := waitFor(ctx, func() (*os.File, error) { return os.Open(path) })
+	if ctx.Err() != nil {
+		return vault.Secret{}, cancelled()
+	}
 	if err != nil {
-		return vault.Secret{}, fault.Newf("passphrase-file", "Check the file's name and that you may read it.", "The file %s with the %s cannot be opened.", path, what).Because(err)
+		return vault.Secret{}, fault.Newf(code, "Check the file's name and that you may read it.", "The file %s with the %s cannot be opened.", path, what).Because(err)
 	}
 	defer f.Close() //nolint:errcheck // only read
-	return readSecret(f, what)
+	return readSecret(ctx, f, what, code)
+}
+
+// passphraseFromFile reads the file that CHARTKEY_PASSPHRASE_FILE names.
+func passphraseFromFile(ctx context.Context, path string) (vault.Secret, error) {
+	return readSecretFile(ctx, path, "passphrase", "passphrase-file")
 }
 
 // passphrase is the vault's passphrase: from the file that the environment
 // names, else asked of the person at the terminal.
 func (r *run) passphrase(ctx context.Context, isNew bool) (vault.Secret, error) {
 	if path := r.Getenv("CHARTKEY_PASSPHRASE_FILE"); path != "" {
-		return readSecretFile(path, "passphrase")
+		return passphraseFromFile(ctx, path)
 	}
 	if !r.Terminal {
 		return vault.Secret{}, workstation.PassphraseNeeded()
@@ -295,14 +438,14 @@ func (r *run) passphrase(ctx context.Context, isNew bool) (vault.Secret, error) 
 }
 
 // filePassphrase is passphrase without the terminal, for the window.
-func (r *run) filePassphrase(context.Context, bool) (vault.Secret, error) {
+func (r *run) filePassphrase(ctx context.Context, _ bool) (vault.Secret, error) {
 	if path := r.Getenv("CHARTKEY_PASSPHRASE_FILE"); path != "" {
-		return readSecretFile(path, "passphrase")
+		return passphraseFromFile(ctx, path)
 	}
 	return vault.Secret{}, workstation.PassphraseNeeded()
 }
 
-// ask prompts without echo. The answer of a cancelled prompt is left to die with the process.
+// ask prompts without echo.
 func (r *run) ask(ctx context.Context, prompt string) (vault.Secret, error) {
 	in, ok := r.In.(*os.File)
 	if !ok {
@@ -313,25 +456,15 @@ func (r *run) ask(ctx context.Context, prompt string) (vault.Secret, error) {
 		return vault.Secret{}, workstation.PassphraseNeeded().Because(err)
 	}
 	fmt.Fprint(r.Err, prompt)
-	type answer struct {
-		b   []byte
-		err error
-	}
-	ch := make(chan answer, 1)
-	go func() {
-		b, err := term.ReadPassword(int(in.Fd()))
-		ch <- answer{b, err}
-	}()
 	defer fmt.Fprintln(r.Err)
-	select {
-	case a := <-ch:
-		if a.err != nil || len(a.b) == 0 {
-			return vault.Secret{}, fault.New("usage", "Nothing was entered.", "Run the command again.").Because(a.err)
-		}
-		return vault.NewSecret(a.b), nil
-	case <-ctx.Done():
-		return vault.Secret{}, errors.Join(fault.New("cancelled", "The command was cancelled.", ""), term.Restore(int(in.Fd()), state))
+	b, err := waitFor(ctx, func() ([]byte, error) { return term.ReadPassword(int(in.Fd())) })
+	if ctx.Err() != nil {
+		return vault.Secret{}, errors.Join(cancelled(), term.Restore(int(in.Fd()), state))
 	}
+	if err != nil || len(b) == 0 {
+		return vault.Secret{}, fault.New("usage", "Nothing was entered.", "Run the command again.").Because(err)
+	}
+	return vault.NewSecret(b), nil
 }
 
 func (r *run) openWindow(ctx context.Context, sandbox bool) error {

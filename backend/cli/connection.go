@@ -37,6 +37,9 @@ func (r *run) connectCommand() *cobra.Command {
 		Example: "  chartkey connect Sandbox\n  chartkey connect Sandbox --no-browser --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Scopes = strings.Fields(scopes)
+			if o.Timeout <= 0 || o.Timeout > workstation.MaxConnectTimeout {
+				return usage(cmd, fmt.Sprintf("the timeout must be more than 0 and at most %s", workstation.MaxConnectTimeout))
+			}
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
 				open := r.OpenBrowser
 				if noBrowser {

@@ -42,7 +42,18 @@ func (f *registrationFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&f.scopes, "scopes", "", "the `scopes` to ask for, separated by spaces (default: a set for the audience)")
 	flags.StringArrayVar(&f.in.RedirectURIs, "redirect-uri", nil, "a redirect `URI` registered at the EHR; may be repeated")
 	flags.BoolVar(&f.noTest, "no-test", false, "do not test the configuration afterwards")
-	cmd.MarkFlagsMutuallyExclusive("client-secret-stdin", "client-secret-file")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		given := 0
+		for _, is := range []bool{f.secretStdin, f.secretFile != "", f.noSecret} {
+			if is {
+				given++
+			}
+		}
+		if given > 1 {
+			return usage(cmd, "only one flag can say what becomes of the client secret")
+		}
+		return nil
+	}
 }
 
 // input completes what the flags say with the secret from where they name it.
@@ -70,9 +81,9 @@ func (f *registrationFlags) input(ctx context.Context, r *run, base workstation.
 	var err error
 	switch {
 	case f.secretStdin:
-		secret, err = readSecret(r.In, "client secret")
+		secret, err = readSecret(ctx, r.In, "client secret", "invalid-secret-source")
 	case f.secretFile != "":
-		secret, err = readSecretFile(f.secretFile, "client secret")
+		secret, err = readSecretFile(ctx, f.secretFile, "client secret", "invalid-secret-source")
 	case f.noSecret:
 		in.ClientSecretAction = workstation.SecretRemove
 	case base.Name == "" && in.ClientType == "confidential-symmetric" && r.Terminal:
@@ -137,7 +148,7 @@ func (r *run) save(ctx context.Context, w *workstation.Workstation, id string, i
 		return err
 	}
 	for _, p := range problems {
-		r.out.note("note: %s", p.Message)
+		fmt.Fprintf(r.Err, "note: %s %s\n", p.Message, p.Advice) // with --json too: what was stored differs from what was given
 	}
 	if err := r.out.print(reg, r.out.registration(reg)); err != nil || noTest {
 		return err
@@ -207,7 +218,7 @@ func (r *run) registrationRemove() *cobra.Command {
 					return err
 				}
 				if !yes {
-					if err := r.confirm(fmt.Sprintf("Forget %s with its client secret and connection? [y/N] ", reg.Name)); err != nil {
+					if err := r.confirm(cmd.Context(), fmt.Sprintf("Forget %s with its client secret and connection? [y/N] ", reg.Name)); err != nil {
 						return err
 					}
 				}
@@ -225,14 +236,18 @@ func (r *run) registrationRemove() *cobra.Command {
 }
 
 // confirm asks the person at the terminal. Without one, --yes is needed.
-func (r *run) confirm(question string) error {
+func (r *run) confirm(ctx context.Context, question string) error {
 	refused := fault.New("confirmation-needed", "Nothing was removed.", "Add --yes to go ahead without being asked.")
 	if !r.Terminal {
 		return refused
 	}
 	fmt.Fprint(r.Err, question)
-	var answer string
-	if _, err := fmt.Fscanln(r.In, &answer); err != nil || !strings.HasPrefix(strings.ToLower(answer), "y") {
+	answer, err := waitFor(ctx, func() (string, error) {
+		var answer string
+		_, err := fmt.Fscanln(r.In, &answer)
+		return answer, err
+	})
+	if err != nil || !strings.HasPrefix(strings.ToLower(answer), "y") {
 		return refused
 	}
 	return nil
@@ -243,9 +258,6 @@ func (r *run) registrationKit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "kit REG", Short: "Show what to type into the EHR's own registration page", Args: exactArgs("a registration"), Example: "  chartkey registration kit Sandbox --format markdown",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if r.json {
-				format = "json"
-			}
 			write := map[string]func(io.Writer, workstation.Registration, workstation.Kit){"text": kitText, "markdown": kitMarkdown, "json": nil}
 			text, known := write[format]
 			if !known {
@@ -260,7 +272,7 @@ func (r *run) registrationKit() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				r.json = format == "json"
+				r.json = r.json || format == "json"
 				return r.out.print(kit, func(w io.Writer) { text(w, reg, kit) })
 			})
 		},
