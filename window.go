@@ -28,7 +28,7 @@ import (
 //go:embed all:frontend/dist
 var assets embed.FS
 
-// openWindow runs the window until it is closed or ctx ends.
+// openWindow runs the window until it is closed or the process is told to end.
 func openWindow(ctx context.Context, o cli.WindowOptions) error {
 	if runtime.GOOS == "linux" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
 		return fault.New("no-display", "There is no display to open a window on.",
@@ -52,7 +52,7 @@ func openWindow(ctx context.Context, o cli.WindowOptions) error {
 		Bind:             []any{app},
 		LogLevel:         logger.ERROR, LogLevelProduction: logger.ERROR,
 		ErrorFormatter: func(err error) any { return session.PageError(err) },
-		OnStartup:      app.startup(ctx, o),
+		OnStartup:      app.startup(o),
 		OnDomReady:     func(ctx context.Context) { wails_runtime.WindowShow(ctx) },
 		Linux:          &linux.Options{ProgramName: "chartkey", WebviewGpuPolicy: linux.WebviewGpuPolicyOnDemand},
 		Windows:        &windows.Options{WebviewIsTransparent: false},
@@ -65,16 +65,16 @@ func (a *App) open(ctx context.Context, o cli.WindowOptions) error {
 	return err
 }
 
-// startup gives the session the window's events, clipboard and browser, and
-// closes the window when ctx ends.
-func (a *App) startup(signals context.Context, o cli.WindowOptions) func(context.Context) {
+// startup gives the session the window's events, clipboard and browser. That
+// SIGINT and SIGTERM close the window is Wails' own doing: closing it twice
+// crashes GTK.
+func (a *App) startup(o cli.WindowOptions) func(context.Context) {
 	return func(ctx context.Context) {
 		a.session = session.New(a.desk, session.Hooks{
 			Emit:        func(name string, data any) { wails_runtime.EventsEmit(ctx, name, data) },
 			OpenBrowser: browser.OpenURL,
 			Copy:        func(text string) error { return wails_runtime.ClipboardSetText(ctx, text) },
 		})
-		context.AfterFunc(signals, func() { wails_runtime.Quit(ctx) })
 		if o.Sandbox {
 			if _, err := a.session.SandboxRegister(); err != nil {
 				wails_runtime.EventsEmit(ctx, "failed", workstation.Fault(err))
