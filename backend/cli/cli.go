@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/vault"
 	"chartkey/backend/workstation"
 
@@ -83,7 +84,7 @@ type WindowOptions struct {
 	// Sandbox starts and registers the built-in simulated EHR.
 	Sandbox bool
 	// Passphrase is asked of the file that CHARTKEY_PASSPHRASE_FILE names, and never of a terminal.
-	Passphrase func(ctx context.Context, isNew bool) (vault.Secret, error)
+	Passphrase func(ctx context.Context, isNew bool) (secret.Value, error)
 	Log        *slog.Logger
 }
 
@@ -354,19 +355,19 @@ const maxSecretFile = 8 << 10
 // readSecret reads a secret from a stream: one line, its end taken away. A
 // stream that never ends, such as a terminal, is left when ctx ends. code is
 // that of the fault where there is no secret in it.
-func readSecret(ctx context.Context, in io.Reader, what, code string) (vault.Secret, error) {
+func readSecret(ctx context.Context, in io.Reader, what, code string) (secret.Value, error) {
 	b, err := waitFor(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxSecretFile+1)) })
 	if ctx.Err() != nil {
-		return vault.Secret{}, cancelled()
+		return secret.Value{}, cancelled()
 	}
 	if err != nil {
-		return vault.Secret{}, fault.Newf(code, "Check the file or pipe.", "The %s could not be read.", what).Because(err)
+		return secret.Value{}, fault.Newf(code, "Check the file or pipe.", "The %s could not be read.", what).Because(err)
 	}
 	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
 	if len(b) == 0 || len(b) > maxSecretFile {
-		return vault.Secret{}, fault.Newf(code, "Give the secret alone, on one line.", "The %s is empty or larger than 8 KiB.", what)
+		return secret.Value{}, fault.Newf(code, "Give the secret alone, on one line.", "The %s is empty or larger than 8 KiB.", what)
 	}
-	return vault.NewSecret(b), nil
+	return secret.New(b), nil
 }
 
 // waitFor gives what do gives, or nothing where ctx ends first: a read that
@@ -395,32 +396,32 @@ func cancelled() *fault.Error {
 }
 
 // readSecretFile is readSecret of a file.
-func readSecretFile(ctx context.Context, path, what, code string) (vault.Secret, error) {
+func readSecretFile(ctx context.Context, path, what, code string) (secret.Value, error) {
 	// Opening waits where the file is a pipe that nobody writes to.
 	f, err := waitFor(ctx, func() (*os.File, error) { return os.Open(path) })
 	if ctx.Err() != nil {
-		return vault.Secret{}, cancelled()
+		return secret.Value{}, cancelled()
 	}
 	if err != nil {
-		return vault.Secret{}, fault.Newf(code, "Check the file's name and that you may read it.", "The file %s with the %s cannot be opened.", path, what).Because(err)
+		return secret.Value{}, fault.Newf(code, "Check the file's name and that you may read it.", "The file %s with the %s cannot be opened.", path, what).Because(err)
 	}
 	defer f.Close() //nolint:errcheck // only read
 	return readSecret(ctx, f, what, code)
 }
 
 // passphraseFromFile reads the file that CHARTKEY_PASSPHRASE_FILE names.
-func passphraseFromFile(ctx context.Context, path string) (vault.Secret, error) {
+func passphraseFromFile(ctx context.Context, path string) (secret.Value, error) {
 	return readSecretFile(ctx, path, "passphrase", "passphrase-file")
 }
 
 // passphrase is the vault's passphrase: from the file that the environment
 // names, else asked of the person at the terminal.
-func (r *run) passphrase(ctx context.Context, isNew bool) (vault.Secret, error) {
+func (r *run) passphrase(ctx context.Context, isNew bool) (secret.Value, error) {
 	if path := r.Getenv("CHARTKEY_PASSPHRASE_FILE"); path != "" {
 		return passphraseFromFile(ctx, path)
 	}
 	if !r.Terminal {
-		return vault.Secret{}, workstation.PassphraseNeeded()
+		return secret.Value{}, workstation.PassphraseNeeded()
 	}
 	if !isNew {
 		return r.ask(ctx, "Vault passphrase: ")
@@ -438,33 +439,33 @@ func (r *run) passphrase(ctx context.Context, isNew bool) (vault.Secret, error) 
 }
 
 // filePassphrase is passphrase without the terminal, for the window.
-func (r *run) filePassphrase(ctx context.Context, _ bool) (vault.Secret, error) {
+func (r *run) filePassphrase(ctx context.Context, _ bool) (secret.Value, error) {
 	if path := r.Getenv("CHARTKEY_PASSPHRASE_FILE"); path != "" {
 		return passphraseFromFile(ctx, path)
 	}
-	return vault.Secret{}, workstation.PassphraseNeeded()
+	return secret.Value{}, workstation.PassphraseNeeded()
 }
 
 // ask prompts without echo.
-func (r *run) ask(ctx context.Context, prompt string) (vault.Secret, error) {
+func (r *run) ask(ctx context.Context, prompt string) (secret.Value, error) {
 	in, ok := r.In.(*os.File)
 	if !ok {
-		return vault.Secret{}, workstation.PassphraseNeeded()
+		return secret.Value{}, workstation.PassphraseNeeded()
 	}
 	state, err := term.GetState(int(in.Fd()))
 	if err != nil {
-		return vault.Secret{}, workstation.PassphraseNeeded().Because(err)
+		return secret.Value{}, workstation.PassphraseNeeded().Because(err)
 	}
 	fmt.Fprint(r.Err, prompt)
 	defer fmt.Fprintln(r.Err)
 	b, err := waitFor(ctx, func() ([]byte, error) { return term.ReadPassword(int(in.Fd())) })
 	if ctx.Err() != nil {
-		return vault.Secret{}, errors.Join(cancelled(), term.Restore(int(in.Fd()), state))
+		return secret.Value{}, errors.Join(cancelled(), term.Restore(int(in.Fd()), state))
 	}
 	if err != nil || len(b) == 0 {
-		return vault.Secret{}, fault.New("usage", "Nothing was entered.", "Run the command again.").Because(err)
+		return secret.Value{}, fault.New("usage", "Nothing was entered.", "Run the command again.").Because(err)
 	}
-	return vault.NewSecret(b), nil
+	return secret.New(b), nil
 }
 
 func (r *run) openWindow(ctx context.Context, sandbox bool) error {

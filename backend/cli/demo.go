@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/session"
 	"chartkey/backend/simulator"
-	"chartkey/backend/vault"
 	"chartkey/backend/workstation"
 
 	"github.com/spf13/cobra"
@@ -68,8 +68,8 @@ func (r *run) demo(ctx context.Context) (err error) {
 		defer cancel()
 		err = errors.Join(err, server.Close(stopCtx))
 	}()
-	w, err := workstation.Open(ctx, workstation.Options{Home: home, Log: r.log(), Passphrase: func(context.Context, bool) (vault.Secret, error) {
-		return vault.NewSecret(demoPassphrase), nil
+	w, err := workstation.Open(ctx, workstation.Options{Home: home, Log: r.log(), Passphrase: func(context.Context, bool) (secret.Value, error) {
+		return secret.New(demoPassphrase), nil
 	}})
 	if err != nil {
 		return err

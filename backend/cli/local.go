@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"chartkey/backend/fault"
-	"chartkey/backend/vault"
+	"chartkey/backend/secret"
 	"chartkey/backend/workstation"
 
 	"github.com/spf13/cobra"
@@ -97,7 +97,7 @@ func (r *run) vaultCommand() *cobra.Command {
 	return group("vault", "See and change how the encryption key is kept",
 		command("status", "Show whether the key is there, and what guards it", nil),
 		command("unlock", "Try the key, asking for the passphrase where one guards it", func(cmd *cobra.Command, w *workstation.Workstation) error {
-			return w.UnlockVault(cmd.Context(), vault.Secret{})
+			return w.UnlockVault(cmd.Context(), secret.Value{})
 		}),
 		command("use-passphrase", "Move the key from the keyring under a passphrase", func(cmd *cobra.Command, w *workstation.Workstation) error {
 			pass, err := r.passphrase(cmd.Context(), true)

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"chartkey/backend/fault"
-	"chartkey/backend/vault"
+	"chartkey/backend/secret"
 	"chartkey/backend/workstation"
 
 	"github.com/spf13/cobra"
@@ -77,7 +77,7 @@ func (f *registrationFlags) input(ctx context.Context, r *run, base workstation.
 	if cmd.Flags().Changed("redirect-uri") {
 		in.RedirectURIs = f.in.RedirectURIs
 	}
-	var secret vault.Secret
+	var secret secret.Value
 	var err error
 	switch {
 	case f.secretStdin:
