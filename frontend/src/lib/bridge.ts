@@ -51,9 +51,12 @@ export function on<Name extends keyof Events>(name: Name, handle: (event: Events
   return EventsOn(name, handle);
 }
 
-/** Whatever a bound method rejected with, in one form. */
+/**
+ * Whatever a bound method rejected with, in one form. Wails wraps what Go's error formatter gives into an Error, which can
+ * carry a string alone: there the fault is JSON in the message.
+ */
 export function asRefusal(reason: unknown): Refusal {
-  const r = (typeof reason === 'object' && reason !== null ? reason : { message: String(reason) }) as Partial<Refusal>;
+  const r = told(reason);
   return {
     code: r.code ?? 'unknown',
     message: r.message ?? 'Something went wrong that Chartkey has no words for.',
@@ -61,4 +64,18 @@ export function asRefusal(reason: unknown): Refusal {
     retryable: r.retryable ?? false,
     fields: r.fields ?? [],
   };
+}
+
+function told(reason: unknown): Partial<Refusal> {
+  if (typeof reason === 'string') {
+    try {
+      const parsed: unknown = JSON.parse(reason);
+      if (typeof parsed === 'object' && parsed !== null) return parsed;
+    } catch {
+      // No fault of ours: Wails's own words, for example of a method that is not bound.
+    }
+    return { message: reason };
+  }
+  if (reason instanceof Error) return told(reason.message);
+  return typeof reason === 'object' && reason !== null ? reason : {};
 }

@@ -1,5 +1,5 @@
 // Presentation of what Go tells: dates, durations, words. No judgement is made here.
-import type { Registration, Status } from './bridge';
+import type { Registration, Status, VaultStatus } from './bridge';
 
 export type State =
   | 'not_connected'
@@ -115,6 +115,13 @@ function person(ref: string, name: string | undefined): Person {
 
 /** The path that reads a patient whose ID the EHR told. */
 export const patientPath = (id: string): string => (id.includes('/') ? reference(id) : `Patient/${id}`);
+
+/** What to say of a vault that is not open. Asking for its passphrase is this window's own way, so the words are its own too. */
+export function vaultWords(vault: Pick<VaultStatus, 'state' | 'protection' | 'advice' | 'error'>): { what: string; todo: string } {
+  if (vault.state === 'none') return { what: 'The vault has no key yet.', todo: vault.advice };
+  if (vault.protection === 'passphrase') return { what: 'The vault is locked.', todo: 'Enter its passphrase to connect, test or read.' };
+  return { what: vault.error?.message ?? 'The vault is locked.', todo: vault.advice };
+}
 
 export const clientTypeWords: Record<string, string> = {
   public: 'Public',
