@@ -59,6 +59,7 @@ func withPassphrase(env *testscript.Env) error {
 // withHome gives a script a data folder that is not there yet.
 func withHome(env *testscript.Env) error {
 	env.Setenv("CHARTKEY_HOME", filepath.Join(env.WorkDir, "home"))
+	env.Setenv("TZ", "America/New_York") // so that a time that is not in UTC shows
 	env.Values[worldKey{}] = newWorld(env)
 	return nil
 }

@@ -34,7 +34,7 @@ const patience = 60 * time.Second
 //
 //	exits CODE program args…       runs it, checks the exit code and the form of what it says
 //	start NAME program args…       runs it in the background, its output readable as it comes
-//	signal NAME INT|TERM           sends a signal
+//	signal NAME INT|TERM|KILL      sends a signal
 //	ends NAME CODE                 waits for its end and checks as exits does
 //	[!] json SRC LINE PATH VALUE   looks at a line of NDJSON; SRC is stdout or a NAME, LINE is a
 //	                               number, last, or member=value; VALUE is text, ~regexp, or >VAR
@@ -167,9 +167,9 @@ func processOf(ts *testscript.TestScript, name string) *process {
 }
 
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}
+	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill}
 	if neg || len(args) != 2 || signals[args[1]] == nil {
-		ts.Fatalf("usage: signal NAME INT|TERM")
+		ts.Fatalf("usage: signal NAME INT|TERM|KILL")
 	}
 	ts.Check(processOf(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
 }
@@ -230,6 +230,9 @@ func judge(ts *testscript.TestScript, wantCode string, argv []string, err error,
 			ts.Fatalf("an error on stderr of a command that did not fail")
 		}
 		return
+	}
+	if local := regexp.MustCompile(`"\d{4}-\d\d-\d\dT[^"]*[^Z"]"`).FindString(stdout); local != "" && !slices.Contains(argv, "fhir") {
+		ts.Fatalf("a time that is not in UTC: %s", local)
 	}
 	var last map[string]any
 	for i, line := range ndjson(ts, stdout) {

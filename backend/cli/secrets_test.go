@@ -99,9 +99,9 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.ResponseWriter.Write(p)
 }
 
-// tappedEHR starts a simulator behind a wiretap, with a confidential client
-// whose secret is given, and gives its FHIR base URL.
-func tappedEHR(t *testing.T, secret, redirectURI string) (string, *wiretap) {
+// tappedEHR starts a simulator behind a wiretap. It knows canary-client with
+// the secret and redirect URI.
+func tappedEHR(t *testing.T, secret, redirectURI string) (*simulator.Server, *wiretap) {
 	t.Helper()
 	port, err := freePort()
 	if err != nil {
@@ -128,7 +128,7 @@ func tappedEHR(t *testing.T, secret, redirectURI string) (string, *wiretap) {
 			t.Error(err)
 		}
 	})
-	return server.FHIRBaseURL(), tap
+	return server, tap
 }
 
 // desk runs chartkey on one data folder and keeps all that it says.
@@ -232,7 +232,8 @@ func TestSecretsStaySealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	redirect := fmt.Sprintf("http://localhost:%d/callback", port)
-	base, tap := tappedEHR(t, secret, redirect)
+	server, tap := tappedEHR(t, secret, redirect)
+	base := server.FHIRBaseURL()
 	folder := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(folder, name)
@@ -303,6 +304,13 @@ func TestSecretsStaySealed(t *testing.T) {
 	d.run(0, "disconnect", "Canary", "--json")
 	endWaiting(130)
 	look("at the end")
+	trace, err := json.Marshal(server.Requests())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range leaks("the simulator's trace", trace, tap.all()) {
+		t.Error(f)
+	}
 
 	// The search itself is worth something only if the tap heard it all.
 	heard := map[string]int{}
