@@ -4,8 +4,8 @@ import (
 	"context"
 	"runtime"
 
+	"chartkey/backend/secret"
 	"chartkey/backend/session"
-	"chartkey/backend/vault"
 	"chartkey/backend/workstation"
 )
 
@@ -109,12 +109,12 @@ func (a *App) VaultStatus() (workstation.VaultStatus, error) {
 
 // VaultUnlock unlocks by a passphrase or, with none, by the keyring.
 func (a *App) VaultUnlock(passphrase string) error {
-	return a.session.UnlockVault(vault.NewSecret(passphrase))
+	return a.session.UnlockVault(secret.New(passphrase))
 }
 
 // VaultCreate makes a vault under a passphrase.
 func (a *App) VaultCreate(passphrase string) error {
-	return a.session.CreateVault(vault.NewSecret(passphrase))
+	return a.session.CreateVault(secret.New(passphrase))
 }
 
 // EventTypes gives empty events. The page does not call it: it is bound so

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"chartkey/backend/fault"
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
 )
 
 // Capability is what a server's CapabilityStatement says, as far as it is used.

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
 )
 
 const (

@@ -13,7 +13,7 @@ import (
 
 	"chartkey/backend/fault"
 	"chartkey/backend/fhir"
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
 )
 
 const patient = `{"resourceType":"Patient","id":"p1","meta":{"versionId":"7","lastUpdated":"2026-01-02T03:04:05Z"}}`

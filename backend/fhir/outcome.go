@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
 )
 
 // EpicCodes is the system of the error codes that Epic publishes for its FHIR interfaces.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"chartkey/backend/fault"
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
 )
 
 // maxPages ends a search whose pages never do.

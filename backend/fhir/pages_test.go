@@ -14,7 +14,7 @@ import (
 
 	"chartkey/backend/fault"
 	"chartkey/backend/fhir"
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
 )
 
 // paged answers page n of a search with one entry and a link to next(n), or none where that is "".

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
 )
 
 // The bounds of a summary, in characters and lines.

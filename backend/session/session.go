@@ -15,7 +15,7 @@ import (
 
 	"chartkey/backend/fault"
 	"chartkey/backend/fhir"
-	"chartkey/backend/vault"
+	"chartkey/backend/secret"
 	"chartkey/backend/workstation"
 )
 
@@ -367,13 +367,13 @@ func (s *Session) Explore(id, path string) (Exploration, error) {
 }
 
 // UnlockVault unlocks by a passphrase or, with none, by asking the keyring.
-func (s *Session) UnlockVault(pass vault.Secret) error {
+func (s *Session) UnlockVault(pass secret.Value) error {
 	defer s.changed()
 	return s.w.UnlockVault(s.ctx, pass)
 }
 
 // CreateVault makes a vault under a passphrase.
-func (s *Session) CreateVault(pass vault.Secret) error {
+func (s *Session) CreateVault(pass secret.Value) error {
 	defer s.changed()
 	return s.w.CreateVault(s.ctx, pass)
 }

@@ -11,8 +11,9 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/network"
 	"chartkey/backend/scope"
-	"chartkey/backend/smart/network"
+	"chartkey/backend/secret"
 
 	"golang.org/x/oauth2"
 )
@@ -53,7 +54,7 @@ type Authorization struct {
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
 
-	verifier Secret
+	verifier secret.Value
 	// tokenEndpoint and issuer bind the sign-in to the server that it began
 	// with (RFC 9700 section 4.4, mix-up).
 	tokenEndpoint string
@@ -85,7 +86,7 @@ func (c *Client) Authorization(cfg Configuration, p AuthorizationParams) (Author
 		ClientID:      p.ClientID,
 		Scopes:        slices.Clone(p.Scopes),
 		IssuedAt:      c.now(),
-		verifier:      NewSecret(oauth2.GenerateVerifier()),
+		verifier:      secret.New(oauth2.GenerateVerifier()),
 		tokenEndpoint: cfg.TokenEndpoint,
 		issuer:        cfg.Issuer,
 	}
@@ -124,40 +125,40 @@ func random() string {
 // CheckCallback reads the query that came to the redirect URI: the state, the
 // issuer (RFC 9207), the age of the sign-in and the server's error, and gives
 // the code. That a state serves once is the caller's to see to.
-func (c *Client) CheckCallback(cfg Configuration, a Authorization, query url.Values) (Secret, error) {
+func (c *Client) CheckCallback(cfg Configuration, a Authorization, query url.Values) (secret.Value, error) {
 	for _, name := range []string{"code", "state", "iss", "error", "error_description", "error_uri"} {
 		if len(query[name]) > 1 {
-			return Secret{}, fault.Newf("callback-repeated", "Start the sign-in again. If it happens again, tell the health system.",
+			return secret.Value{}, fault.Newf("callback-repeated", "Start the sign-in again. If it happens again, tell the health system.",
 				"The answer from the browser carries %s more than once.", name)
 		}
 	}
 	state := query.Get("state")
 	if state == "" || a.State == "" {
-		return Secret{}, fault.New("callback-state-missing", "The answer from the browser does not say which sign-in it belongs to.", "Start the sign-in again, and use the browser tab that opens.")
+		return secret.Value{}, fault.New("callback-state-missing", "The answer from the browser does not say which sign-in it belongs to.", "Start the sign-in again, and use the browser tab that opens.")
 	}
 	if subtle.ConstantTimeCompare([]byte(state), []byte(a.State)) != 1 {
-		return Secret{}, fault.New("callback-state-mismatch", "The answer from the browser belongs to another sign-in.", "Close old sign-in tabs and start again.")
+		return secret.Value{}, fault.New("callback-state-mismatch", "The answer from the browser belongs to another sign-in.", "Close old sign-in tabs and start again.")
 	}
 	if !c.now().Before(a.ExpiresAt) {
-		return Secret{}, fault.New("sign-in-expired", "The sign-in took too long.", "Start it again and finish it within ten minutes.")
+		return secret.Value{}, fault.New("sign-in-expired", "The sign-in took too long.", "Start it again and finish it within ten minutes.")
 	}
 	if f := checkIssuer(cfg, a, query); f != nil {
-		return Secret{}, f
+		return secret.Value{}, f
 	}
 	if code := query.Get("error"); code != "" {
 		quote := func(words string, limit int) string {
 			return network.Quote(words, limit, state, query.Get("code"), a.verifier.Reveal())
 		}
-		return Secret{}, authorizationError(code, quote(code, 60), quote(query.Get("error_description"), maxDescription))
+		return secret.Value{}, authorizationError(code, quote(code, 60), quote(query.Get("error_description"), maxDescription))
 	}
 	code := query.Get("code")
 	switch {
 	case code == "":
-		return Secret{}, fault.New("callback-code-missing", "The server sent the browser back without a code.", "Start the sign-in again. If it happens again, tell the health system.")
+		return secret.Value{}, fault.New("callback-code-missing", "The server sent the browser back without a code.", "Start the sign-in again. If it happens again, tell the health system.")
 	case len(code) > maxCodeLength || strings.ContainsFunc(code, func(r rune) bool { return r < 0x20 || r == 0x7f }):
-		return Secret{}, fault.New("callback-code-invalid", "The server sent the browser back with a code that cannot be one.", "Start the sign-in again. If it happens again, tell the health system.")
+		return secret.Value{}, fault.New("callback-code-invalid", "The server sent the browser back with a code that cannot be one.", "Start the sign-in again. If it happens again, tell the health system.")
 	}
-	return NewSecret(code), nil
+	return secret.New(code), nil
 }
 
 // checkIssuer compares iss as a string (RFC 9207 section 2.4), also where it

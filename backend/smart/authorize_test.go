@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 
 	"golang.org/x/oauth2"
@@ -91,7 +92,7 @@ func TestTheVerifierIsSentOnceAndNeverPrinted(t *testing.T) {
 	e, c := newEHR(t), &smart.Client{}
 	e.token = says(200, `{"access_token":"t","token_type":"Bearer","scope":"launch/patient","patient":"1"}`)
 	a := begin(t, c, e.cfg(), "launch/patient")
-	if _, err := c.Exchange(context.Background(), e.cfg(), public, a, smart.NewSecret("code")); err != nil {
+	if _, err := c.Exchange(context.Background(), e.cfg(), public, a, secret.New("code")); err != nil {
 		t.Fatal(err)
 	}
 	verifier := e.seen()[0].form.Get("code_verifier")
@@ -215,13 +216,13 @@ func FuzzCallback(f *testing.F) {
 		}
 		code, err := c.CheckCallback(cfg, a, q)
 		if err == nil {
-			if q.Get("state") != a.State || code.Reveal() != q.Get("code") || code.IsZero() || q.Get("error") != "" || len(q["state"]) != 1 {
+			if q.Get("state") != a.State || code.Reveal() != q.Get("code") || code.IsEmpty() || q.Get("error") != "" || len(q["state"]) != 1 {
 				t.Errorf("accepted: %v", q)
 			}
 			return
 		}
 		got := fault.From(err)
-		if got.Code == "internal" || got.Advice == "" || !code.IsZero() {
+		if got.Code == "internal" || got.Advice == "" || !code.IsEmpty() {
 			t.Errorf("%+v", got)
 		}
 		if q.Get("code") == canary && strings.Contains(got.Message, canary) {

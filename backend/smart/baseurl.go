@@ -9,7 +9,7 @@ import (
 	"unicode"
 
 	"chartkey/backend/fault"
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
 )
 
 // Problem is one thing wrong with a value that a person entered.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 
 	"golang.org/x/oauth2"
 )
@@ -38,7 +39,7 @@ const (
 type ClientAuth struct {
 	Type     ClientType
 	ClientID string
-	Secret   Secret
+	Secret   secret.Value
 	Method   AuthMethod
 }
 
@@ -59,7 +60,7 @@ func (a ClientAuth) methods(cfg Configuration) ([]AuthMethod, error) {
 	default:
 		return nil, fault.Newf("client-type-unknown", "Choose public or confidential-symmetric.", "The client type %q is not known.", string(a.Type))
 	}
-	if a.Secret.IsZero() {
+	if a.Secret.IsEmpty() {
 		return nil, fault.New("client-secret-missing", "The registration is confidential and has no client secret.",
 			"Enter the client secret that the EHR showed when it was made, or register the app as public.")
 	}

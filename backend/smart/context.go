@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
 )
 
 // LaunchContext is what a token answer says beside the tokens (SMART App

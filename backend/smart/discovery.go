@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/network"
 	"chartkey/backend/scope"
-	"chartkey/backend/smart/network"
 )
 
 // Where a Configuration was read.

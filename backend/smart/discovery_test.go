@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/network"
 	"chartkey/backend/scope"
 	"chartkey/backend/smart"
-	"chartkey/backend/smart/network"
 )
 
 // answer is what a test server gives at a path.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"chartkey/backend/scope"
+	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 
 	"github.com/go-jose/go-jose/v4"
@@ -119,7 +120,7 @@ func exchange(t *testing.T, body, words string) (smart.TokenResponse, error) {
 	t.Helper()
 	e, c := newEHR(t), &smart.Client{}
 	e.token = says(200, body)
-	return c.Exchange(context.Background(), e.cfg(), public, begin(t, c, e.cfg(), words), smart.NewSecret("c0de-canary"))
+	return c.Exchange(context.Background(), e.cfg(), public, begin(t, c, e.cfg(), words), secret.New("c0de-canary"))
 }
 
 // signer signs id_tokens for tests.

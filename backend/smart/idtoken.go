@@ -14,7 +14,8 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
+	"chartkey/backend/secret"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 )
@@ -48,7 +49,7 @@ func (c *Client) identify(ctx context.Context, cfg Configuration, a Authorizatio
 	if err != nil {
 		return err
 	}
-	t.IDToken = NewSecret(raw)
+	t.IDToken = secret.New(raw)
 	t.Context.Subject = network.Clean(claims.Subject, 256)
 	t.Context.FHIRUser = claims.user()
 	if t.Context.FHIRUser == "" && (t.Scopes.Has("fhirUser") || t.Scopes.Has("profile")) {

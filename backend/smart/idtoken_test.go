@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 
 	"github.com/go-jose/go-jose/v4"
@@ -25,7 +26,7 @@ func signIn(t *testing.T, e *ehr, cfg smart.Configuration, words string, idToken
 	a := begin(t, c, cfg, words)
 	body, _ := json.Marshal(map[string]any{"access_token": "at", "token_type": "Bearer", "expires_in": 60, "scope": words, "id_token": idToken(a)})
 	e.token = says(200, string(body))
-	return c.Exchange(context.Background(), cfg, public, a, smart.NewSecret("c0de"))
+	return c.Exchange(context.Background(), cfg, public, a, secret.New("c0de"))
 }
 
 func TestIDTokensThatVerify(t *testing.T) {
@@ -37,7 +38,7 @@ func TestIDTokensThatVerify(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.Context.Subject != "subject-1" || r.Context.FHIRUser != e.URL+"/fhir/Practitioner/p1" || r.IDToken.IsZero() || len(r.Warnings) != 0 {
+			if r.Context.Subject != "subject-1" || r.Context.FHIRUser != e.URL+"/fhir/Practitioner/p1" || r.IDToken.IsEmpty() || len(r.Warnings) != 0 {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -88,7 +89,7 @@ func TestIDTokenClaims(t *testing.T) {
 				t.Fatalf("%v, want %q", err, c.code)
 			}
 			if err != nil {
-				if !strings.HasPrefix(err.Error(), "The sign-in is refused: ") || !r.AccessToken.IsZero() {
+				if !strings.HasPrefix(err.Error(), "The sign-in is refused: ") || !r.AccessToken.IsEmpty() {
 					t.Errorf("%v, %+v", err, r)
 				}
 				return
@@ -217,7 +218,7 @@ func TestIDTokensThatAreNotRead(t *testing.T) {
 			cfg := e.cfg()
 			c.edit(&cfg)
 			r, err := signIn(t, e, cfg, c.words, c.token)
-			if err != nil || len(r.Warnings) != 1 || !r.IDToken.IsZero() || r.Context.Subject != "" || r.AccessToken.IsZero() {
+			if err != nil || len(r.Warnings) != 1 || !r.IDToken.IsEmpty() || r.Context.Subject != "" || r.AccessToken.IsEmpty() {
 				t.Errorf("%+v, %v", r, err)
 			}
 		})
@@ -236,7 +237,7 @@ func TestACancelledSignInEndsTheFetchOfKeys(t *testing.T) {
 	}
 	a := begin(t, c, e.cfg(), "openid")
 	e.token = says(200, `{"access_token":"at","token_type":"Bearer","id_token":"`+s.sign(t, claimsFor(e, a, time.Now()))+`"}`)
-	if _, err := c.Exchange(ctx, e.cfg(), public, a, smart.NewSecret("c")); err == nil {
+	if _, err := c.Exchange(ctx, e.cfg(), public, a, secret.New("c")); err == nil {
 		t.Error("no error")
 	}
 	select {
@@ -276,7 +277,7 @@ func FuzzIDToken(f *testing.F) {
 			return
 		}
 		body = string(b)
-		r, err := c.Exchange(context.Background(), cfg, public, a, smart.NewSecret("c0de"))
+		r, err := c.Exchange(context.Background(), cfg, public, a, secret.New("c0de"))
 		switch {
 		case err == nil && idToken == "":
 		case err == nil && (idToken != good || r.Context.Subject != "s"):

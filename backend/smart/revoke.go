@@ -8,13 +8,14 @@ import (
 	"strings"
 
 	"chartkey/backend/fault"
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
+	"chartkey/backend/secret"
 )
 
 // Revoke ends a grant at the server (RFC 7009): the refresh token, then the
 // access token. Zero ones are passed over. A server that cannot revoke access
 // tokens is no failure where the refresh token was revoked.
-func (c *Client) Revoke(ctx context.Context, cfg Configuration, auth ClientAuth, refreshToken, accessToken Secret) error {
+func (c *Client) Revoke(ctx context.Context, cfg Configuration, auth ClientAuth, refreshToken, accessToken secret.Value) error {
 	endpoint, err := url.Parse(cfg.RevocationEndpoint)
 	if cfg.RevocationEndpoint == "" || err != nil || !network.MaySend(endpoint) {
 		return fault.New("revocation-unsupported", "The server offers no way for an app to end its access.",
@@ -22,16 +23,16 @@ func (c *Client) Revoke(ctx context.Context, cfg Configuration, auth ClientAuth,
 	}
 	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
 	defer cancel()
-	if !refreshToken.IsZero() {
+	if !refreshToken.IsEmpty() {
 		if err := c.revoke(ctx, cfg, auth, refreshToken, "refresh_token"); err != nil {
 			return err
 		}
 	}
-	if accessToken.IsZero() {
+	if accessToken.IsEmpty() {
 		return nil
 	}
 	err = c.revoke(ctx, cfg, auth, accessToken, "access_token")
-	if fault.Code(err) == "token-type-not-revocable" && !refreshToken.IsZero() {
+	if fault.Code(err) == "token-type-not-revocable" && !refreshToken.IsEmpty() {
 		return nil
 	}
 	return err
@@ -39,7 +40,7 @@ func (c *Client) Revoke(ctx context.Context, cfg Configuration, auth ClientAuth,
 
 // revoke sends one revocation, in the other encoding of the credentials too
 // where the first is refused.
-func (c *Client) revoke(ctx context.Context, cfg Configuration, auth ClientAuth, token Secret, hint string) error {
+func (c *Client) revoke(ctx context.Context, cfg Configuration, auth ClientAuth, token secret.Value, hint string) error {
 	methods, err := auth.methods(cfg)
 	if err != nil {
 		return err
@@ -60,7 +61,7 @@ func (c *Client) revoke(ctx context.Context, cfg Configuration, auth ClientAuth,
 	return first
 }
 
-func (c *Client) revokeAs(ctx context.Context, cfg Configuration, auth ClientAuth, m AuthMethod, token Secret, hint string) *fault.Error {
+func (c *Client) revokeAs(ctx context.Context, cfg Configuration, auth ClientAuth, m AuthMethod, token secret.Value, hint string) *fault.Error {
 	form := url.Values{"token": {token.Reveal()}, "token_type_hint": {hint}}
 	auth.form(form, m)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, cfg.RevocationEndpoint, strings.NewReader(form.Encode()))

@@ -7,14 +7,15 @@ import (
 	"testing"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 )
 
 func TestRevokeEndsBothTokens(t *testing.T) {
 	e := newEHR(t)
 	e.revoke = says(200, "")
-	auth := smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "my-app", Secret: smart.NewSecret("s")}
-	if err := (&smart.Client{}).Revoke(context.Background(), e.cfg(), auth, smart.NewSecret("rt"), smart.NewSecret("at")); err != nil {
+	auth := smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "my-app", Secret: secret.New("s")}
+	if err := (&smart.Client{}).Revoke(context.Background(), e.cfg(), auth, secret.New("rt"), secret.New("at")); err != nil {
 		t.Fatal(err)
 	}
 	if len(e.seen()) != 2 {
@@ -29,7 +30,7 @@ func TestRevokeEndsBothTokens(t *testing.T) {
 }
 
 func TestRevoke(t *testing.T) {
-	rt, at := smart.NewSecret("rt-canary"), smart.NewSecret("at-canary")
+	rt, at := secret.New("rt-canary"), secret.New("at-canary")
 	onlyRefresh := func(w http.ResponseWriter, r *http.Request) {
 		if r.PostForm.Get("token_type_hint") == "access_token" {
 			says(400, `{"error":"unsupported_token_type"}`)(w, r)
@@ -38,15 +39,15 @@ func TestRevoke(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		answer          http.HandlerFunc
-		refresh, access smart.Secret
+		refresh, access secret.Value
 		requests        int
 		code            string
 	}{
-		{"public names itself", says(200, ""), rt, smart.Secret{}, 1, ""},
-		{"nothing to revoke", says(200, ""), smart.Secret{}, smart.Secret{}, 0, ""},
-		{"access token alone", says(204, ""), smart.Secret{}, at, 1, ""},
+		{"public names itself", says(200, ""), rt, secret.Value{}, 1, ""},
+		{"nothing to revoke", says(200, ""), secret.Value{}, secret.Value{}, 0, ""},
+		{"access token alone", says(204, ""), secret.Value{}, at, 1, ""},
 		{"access tokens cannot be revoked", onlyRefresh, rt, at, 2, ""},
-		{"and there was no other", onlyRefresh, smart.Secret{}, at, 1, "token-type-not-revocable"},
+		{"and there was no other", onlyRefresh, secret.Value{}, at, 1, "token-type-not-revocable"},
 		{"client refused", says(401, `{"error":"invalid_client","error_description":"rt-canary"}`), rt, at, 1, "client-refused"},
 		{"down", says(503, ""), rt, at, 1, "server-unavailable"},
 		{"page", says(404, "<html>"), rt, at, 1, "revocation-refused"},
@@ -84,8 +85,8 @@ func TestRevokeTriesTheOtherEncoding(t *testing.T) {
 			says(401, `{"error":"invalid_client"}`)(w, r)
 		}
 	}
-	auth := smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "my-app", Secret: smart.NewSecret("s+/")}
-	if err := (&smart.Client{}).Revoke(context.Background(), e.cfg(), auth, smart.NewSecret("rt"), smart.Secret{}); err != nil || len(e.seen()) != 2 {
+	auth := smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "my-app", Secret: secret.New("s+/")}
+	if err := (&smart.Client{}).Revoke(context.Background(), e.cfg(), auth, secret.New("rt"), secret.Value{}); err != nil || len(e.seen()) != 2 {
 		t.Errorf("%v after %d requests", err, len(e.seen()))
 	}
 }

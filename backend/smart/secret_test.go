@@ -7,16 +7,17 @@ import (
 	"strings"
 	"testing"
 
+	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 )
 
 func TestASecretNeverShows(t *testing.T) {
 	const canary = "canary-7f3a"
-	s := smart.NewSecret(canary)
-	type hidden struct{ s smart.Secret } // unexported: fmt does not ask its methods
-	type shown struct{ S smart.Secret }
+	s := secret.New(canary)
+	type hidden struct{ s secret.Value } // unexported: fmt does not ask its methods
+	type shown struct{ S secret.Value }
 	var out strings.Builder
-	for _, v := range []any{s, &s, hidden{s}, &hidden{s}, shown{s}, []smart.Secret{s}, map[string]smart.Secret{"k": s}, smart.TokenResponse{AccessToken: s}, smart.ClientAuth{Secret: s}} {
+	for _, v := range []any{s, &s, hidden{s}, &hidden{s}, shown{s}, []secret.Value{s}, map[string]secret.Value{"k": s}, smart.TokenResponse{AccessToken: s}, smart.ClientAuth{Secret: s}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
@@ -33,10 +34,10 @@ func TestASecretNeverShows(t *testing.T) {
 			t.Errorf("%q shows", form)
 		}
 	}
-	if !strings.Contains(out.String(), "‹secret›") || s.Reveal() != canary || s.IsZero() {
+	if !strings.Contains(out.String(), "‹secret›") || s.Reveal() != canary || s.IsEmpty() {
 		t.Error("the mark or the text is lost")
 	}
-	if z := smart.NewSecret(""); !z.IsZero() || z.Reveal() != "" || fmt.Sprint(z) != "" {
-		t.Error("an empty secret is not zero")
+	if z := secret.New(""); !z.IsEmpty() || z.Reveal() != "" {
+		t.Error("an empty secret is not empty")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
 )
 
 // The deadlines of the outside calls. A context with an earlier one wins.

@@ -14,8 +14,9 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/network"
 	"chartkey/backend/scope"
-	"chartkey/backend/smart/network"
+	"chartkey/backend/secret"
 
 	"golang.org/x/oauth2"
 )
@@ -29,12 +30,12 @@ const maxExpiresIn = 10 * 365 * 24 * time.Hour
 
 // TokenResponse is the answer of the token endpoint, read leniently and checked.
 type TokenResponse struct {
-	AccessToken Secret
+	AccessToken secret.Value
 	// RefreshToken is zero where the server sent none. After a refresh that
 	// means: keep the old one.
-	RefreshToken Secret
+	RefreshToken secret.Value
 	// IDToken is set after a code exchange where it was verified.
-	IDToken   Secret
+	IDToken   secret.Value
 	TokenType string
 	// ExpiresAt is when the access token runs out; zero where the server did not tell.
 	ExpiresAt  time.Time
@@ -56,7 +57,7 @@ type TokenResponse struct {
 // Exchange trades the code of a callback for tokens (RFC 6749 section 4.1.3,
 // RFC 7636 section 4.5) and verifies the id_token where openid was asked for.
 // Whatever fails, the code is used up: the user signs in again.
-func (c *Client) Exchange(ctx context.Context, cfg Configuration, auth ClientAuth, a Authorization, code Secret) (TokenResponse, error) {
+func (c *Client) Exchange(ctx context.Context, cfg Configuration, auth ClientAuth, a Authorization, code secret.Value) (TokenResponse, error) {
 	if cfg.TokenEndpoint != a.tokenEndpoint || cfg.Issuer != a.issuer {
 		return TokenResponse{}, serverChanged()
 	}
@@ -88,8 +89,8 @@ func (c *Client) Exchange(ctx context.Context, cfg Configuration, auth ClientAut
 //
 // A fault of CodeGrantEnded means that only a new sign-in helps. After every
 // other the refresh token is to be kept.
-func (c *Client) Refresh(ctx context.Context, cfg Configuration, auth ClientAuth, refreshToken Secret, granted scope.Set) (TokenResponse, error) {
-	if refreshToken.IsZero() {
+func (c *Client) Refresh(ctx context.Context, cfg Configuration, auth ClientAuth, refreshToken secret.Value, granted scope.Set) (TokenResponse, error) {
+	if refreshToken.IsEmpty() {
 		return TokenResponse{}, fault.New("no-refresh-token", "This connection has no refresh token.", "Sign in again. To stay connected longer, ask for offline_access where the server offers it.")
 	}
 	answer, err := c.ask(ctx, cfg, auth, refresh, []string{refreshToken.Reveal()}, func(ctx context.Context, config *oauth2.Config) error {
@@ -289,15 +290,15 @@ func clientRefused(words string) *fault.Error {
 // response reads the tokens and the context.
 func (a *answer) response(asked scope.Set) (TokenResponse, error) {
 	t := TokenResponse{
-		AccessToken:  NewSecret(text(a.raw["access_token"])),
-		RefreshToken: NewSecret(text(a.raw["refresh_token"])),
+		AccessToken:  secret.New(text(a.raw["access_token"])),
+		RefreshToken: secret.New(text(a.raw["refresh_token"])),
 		TokenType:    text(a.raw["token_type"]),
 		ReceivedAt:   a.received,
 		Scopes:       asked,
 		AuthMethod:   a.method,
 	}
 	// A bearer token goes into a header: visible ASCII only (RFC 6750 section 2.1).
-	for _, s := range []Secret{t.AccessToken, t.RefreshToken} {
+	for _, s := range []secret.Value{t.AccessToken, t.RefreshToken} {
 		if strings.ContainsFunc(s.Reveal(), func(r rune) bool { return r < 0x20 || r > 0x7e }) {
 			return TokenResponse{}, fault.New("token-invalid", "The server sent a token with characters that no token may have.", "Sign in again. If it happens again, tell the health system.")
 		}

@@ -12,15 +12,16 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/network"
+	"chartkey/backend/secret"
 	"chartkey/backend/smart"
-	"chartkey/backend/smart/network"
 )
 
 func TestExchangeSendsWhatSMARTAsks(t *testing.T) {
 	e, c := newEHR(t), &smart.Client{}
 	e.token = says(200, `{"access_token":"at-1","token_type":"Bearer","expires_in":3600,"scope":"launch/patient patient/Patient.rs","patient":"p1","refresh_token":"rt-1"}`)
 	a := begin(t, c, e.cfg(), "launch/patient patient/Patient.rs offline_access")
-	got, err := c.Exchange(context.Background(), e.cfg(), public, a, smart.NewSecret("c0de"))
+	got, err := c.Exchange(context.Background(), e.cfg(), public, a, secret.New("c0de"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestTokenAnswersOfTheField(t *testing.T) {
 		{"no scope", `{"access_token":"at","token_type":"Bearer","expires_in":60,"patient":"1"}`, 1, func(r smart.TokenResponse) bool { return !r.ScopesTold && r.Scopes.String() == "launch/patient" }},
 		{"scope as a list", `{"access_token":"at","token_type":"Bearer","expires_in":60,"patient":"1","scope":["launch/patient","x"]}`, 0, func(r smart.TokenResponse) bool { return r.ScopesTold && r.Scopes.String() == "launch/patient x" }},
 		{"no token type", `{"access_token":"at","expires_in":60,"scope":"launch/patient","patient":"1"}`, 1, func(r smart.TokenResponse) bool { return r.TokenType == "Bearer" }},
-		{"empty refresh token", `{` + rest + `,"refresh_token":""}`, 0, func(r smart.TokenResponse) bool { return r.RefreshToken.IsZero() }},
+		{"empty refresh token", `{` + rest + `,"refresh_token":""}`, 0, func(r smart.TokenResponse) bool { return r.RefreshToken.IsEmpty() }},
 		{"banner as text", `{` + rest + `,"need_patient_banner":"true"}`, 0, func(r smart.TokenResponse) bool { return *r.Context.NeedPatientBanner == yes }},
 		{"banner", `{` + rest + `,"need_patient_banner":false}`, 0, func(r smart.TokenResponse) bool { return *r.Context.NeedPatientBanner == no }},
 		{"no banner", `{` + rest + `}`, 0, func(r smart.TokenResponse) bool { return r.Context.NeedPatientBanner == nil }},
@@ -78,7 +79,7 @@ func TestTokenAnswersOfTheField(t *testing.T) {
 		}},
 		{"token of 64 KB", `{"access_token":"` + strings.Repeat("x", 64<<10) + `","token_type":"Bearer","scope":"launch/patient","patient":"1"}`, 0, func(r smart.TokenResponse) bool { return len(r.AccessToken.Reveal()) == 64<<10 }},
 		{"a byte order mark", "\ufeff{" + rest + "}", 0, func(r smart.TokenResponse) bool { return r.AccessToken.Reveal() == "at" }},
-		{"members of odd types", `{` + rest + `,"refresh_token":7,"id_token":[],"error":null,"fhirContext":{}}`, 1, func(r smart.TokenResponse) bool { return r.RefreshToken.IsZero() }},
+		{"members of odd types", `{` + rest + `,"refresh_token":7,"id_token":[],"error":null,"fhirContext":{}}`, 1, func(r smart.TokenResponse) bool { return r.RefreshToken.IsEmpty() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, err := exchange(t, c.body, "launch/patient")
@@ -98,7 +99,7 @@ func TestJSONSentAsTextIsRead(t *testing.T) {
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = w.Write([]byte(`{"access_token":"at","token_type":"Bearer","scope":"openid"}`))
 	}
-	if r, err := c.Exchange(context.Background(), e.cfg(), public, begin(t, c, e.cfg(), "openid"), smart.NewSecret("x")); err != nil || r.AccessToken.Reveal() != "at" {
+	if r, err := c.Exchange(context.Background(), e.cfg(), public, begin(t, c, e.cfg(), "openid"), secret.New("x")); err != nil || r.AccessToken.Reveal() != "at" {
 		t.Error(err)
 	}
 }
@@ -155,8 +156,8 @@ func TestTokenFaults(t *testing.T) {
 			e, client := newEHR(t), &smart.Client{}
 			e.token = c.answer
 			a := begin(t, client, e.cfg(), "launch/patient")
-			_, exchanged := client.Exchange(context.Background(), e.cfg(), public, a, smart.NewSecret("c0de-canary"))
-			_, refreshed := client.Refresh(context.Background(), e.cfg(), public, smart.NewSecret("rt-canary"), a.Scopes)
+			_, exchanged := client.Exchange(context.Background(), e.cfg(), public, a, secret.New("c0de-canary"))
+			_, refreshed := client.Refresh(context.Background(), e.cfg(), public, secret.New("rt-canary"), a.Scopes)
 			for i, err := range []error{exchanged, refreshed} {
 				f := fault.From(err)
 				want, canary := c.exchange, "c0de-canary"
@@ -184,10 +185,10 @@ func TestTokenFaults(t *testing.T) {
 	t.Run("plain http elsewhere", func(t *testing.T) {
 		cfg := smart.Configuration{AuthorizationEndpoint: "https://ehr.example/a", TokenEndpoint: "http://ehr.example/t"}
 		client := &smart.Client{}
-		if _, err := client.Refresh(context.Background(), cfg, public, smart.NewSecret("x"), nil); fault.Code(err) != "discovery-endpoint-insecure" {
+		if _, err := client.Refresh(context.Background(), cfg, public, secret.New("x"), nil); fault.Code(err) != "discovery-endpoint-insecure" {
 			t.Error(err)
 		}
-		if _, err := client.Exchange(context.Background(), cfg, public, begin(t, client, cfg, "openid"), smart.NewSecret("x")); fault.Code(err) != "discovery-endpoint-insecure" {
+		if _, err := client.Exchange(context.Background(), cfg, public, begin(t, client, cfg, "openid"), secret.New("x")); fault.Code(err) != "discovery-endpoint-insecure" {
 			t.Error(err)
 		}
 	})
@@ -196,12 +197,12 @@ func TestTokenFaults(t *testing.T) {
 		a := begin(t, client, e.cfg(), "openid")
 		other := e.cfg()
 		other.TokenEndpoint = e.URL + "/other"
-		if _, err := client.Exchange(context.Background(), other, public, a, smart.NewSecret("x")); fault.Code(err) != "server-changed" || len(e.seen()) != 0 {
+		if _, err := client.Exchange(context.Background(), other, public, a, secret.New("x")); fault.Code(err) != "server-changed" || len(e.seen()) != 0 {
 			t.Error(err)
 		}
 	})
 	t.Run("no refresh token", func(t *testing.T) {
-		if _, err := (&smart.Client{}).Refresh(context.Background(), smart.Configuration{}, public, smart.Secret{}, nil); fault.Code(err) != "no-refresh-token" {
+		if _, err := (&smart.Client{}).Refresh(context.Background(), smart.Configuration{}, public, secret.Value{}, nil); fault.Code(err) != "no-refresh-token" {
 			t.Error(err)
 		}
 	})
@@ -213,7 +214,7 @@ func TestATokenEndpointBehindAnUntrustedCertificateGetsNothing(t *testing.T) {
 	defer server.Close()
 	c := &smart.Client{}
 	cfg := smart.Configuration{AuthorizationEndpoint: server.URL + "/a", TokenEndpoint: server.URL + "/t"}
-	if _, err := c.Refresh(context.Background(), cfg, public, smart.NewSecret("rt"), nil); fault.Code(err) != network.CodeTLSUntrusted || asked.Load() != 0 {
+	if _, err := c.Refresh(context.Background(), cfg, public, secret.New("rt"), nil); fault.Code(err) != network.CodeTLSUntrusted || asked.Load() != 0 {
 		t.Errorf("%v, asked %d times", err, asked.Load())
 	}
 }
@@ -223,7 +224,7 @@ func TestRefresh(t *testing.T) {
 	held := scopes(t, "openid launch/patient patient/Patient.rs offline_access")
 
 	e.token = says(200, `{"access_token":"at-2","token_type":"Bearer","expires_in":60,"id_token":"not.read.here"}`)
-	r, err := c.Refresh(context.Background(), e.cfg(), public, smart.NewSecret("rt-1"), held)
+	r, err := c.Refresh(context.Background(), e.cfg(), public, secret.New("rt-1"), held)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,12 +233,12 @@ func TestRefresh(t *testing.T) {
 		t.Errorf("%v", q)
 	}
 	// x/oauth2 would give the old refresh token back; the caller must see that there is none.
-	if !r.RefreshToken.IsZero() || r.AccessToken.Reveal() != "at-2" || r.ScopesTold || r.Scopes.String() != held.String() || !r.IDToken.IsZero() {
+	if !r.RefreshToken.IsEmpty() || r.AccessToken.Reveal() != "at-2" || r.ScopesTold || r.Scopes.String() != held.String() || !r.IDToken.IsEmpty() {
 		t.Errorf("%+v", r)
 	}
 
 	e.token = says(200, `{"access_token":"at-3","token_type":"Bearer","expires_in":60,"refresh_token":"rt-2","scope":"patient/Patient.rs"}`)
-	if r, err = c.Refresh(context.Background(), e.cfg(), public, smart.NewSecret("rt-1"), held); err != nil || r.RefreshToken.Reveal() != "rt-2" || r.Scopes.String() != "patient/Patient.rs" || !r.ScopesTold {
+	if r, err = c.Refresh(context.Background(), e.cfg(), public, secret.New("rt-1"), held); err != nil || r.RefreshToken.Reveal() != "rt-2" || r.Scopes.String() != "patient/Patient.rs" || !r.ScopesTold {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -251,7 +252,7 @@ func TestTheServersClockIsCompared(t *testing.T) {
 			w.Header().Set("Date", now.Add(offset).UTC().Format(http.TimeFormat))
 			says(200, `{"access_token":"at","token_type":"Bearer"}`)(w, r)
 		}
-		r, err := c.Refresh(context.Background(), e.cfg(), public, smart.NewSecret("rt"), nil)
+		r, err := c.Refresh(context.Background(), e.cfg(), public, secret.New("rt"), nil)
 		if err != nil || (r.ServerClockOffset-want).Abs() > time.Second {
 			t.Errorf("offset %v, want %v, %v", r.ServerClockOffset, want, err)
 		}
@@ -259,11 +260,11 @@ func TestTheServersClockIsCompared(t *testing.T) {
 }
 
 func TestClientAuthentication(t *testing.T) {
-	const secret = "p+ss:w%rd/ö"
+	const clientSecret = "p+ss:w%rd/ö"
 	const good = `{"access_token":"at","token_type":"Bearer","scope":"x"}`
 	refuse := says(401, `{"error":"invalid_client"}`)
 	encoded := "Basic " + base64.StdEncoding.EncodeToString([]byte("my-app:p%2Bss%3Aw%25rd%2F%C3%B6"))
-	raw := "Basic " + base64.StdEncoding.EncodeToString([]byte("my-app:"+secret))
+	raw := "Basic " + base64.StdEncoding.EncodeToString([]byte("my-app:"+clientSecret))
 	only := func(header string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") == header {
@@ -273,11 +274,11 @@ func TestClientAuthentication(t *testing.T) {
 			refuse(w, r)
 		}
 	}
-	symmetric := smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "my-app", Secret: smart.NewSecret(secret)}
+	symmetric := smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "my-app", Secret: secret.New(clientSecret)}
 	remembered := symmetric
 	remembered.Method = smart.AuthBasicRaw
 	plain := symmetric
-	plain.Secret = smart.NewSecret("plain-secret_1")
+	plain.Secret = secret.New("plain-secret_1")
 	for _, c := range []struct {
 		name    string
 		auth    smart.ClientAuth
@@ -307,7 +308,7 @@ func TestClientAuthentication(t *testing.T) {
 			e.token = c.answer
 			cfg := e.cfg()
 			cfg.TokenEndpointAuthMethodsSupported = c.listed
-			r, err := client.Refresh(context.Background(), cfg, c.auth, smart.NewSecret("rt"), nil)
+			r, err := client.Refresh(context.Background(), cfg, c.auth, secret.New("rt"), nil)
 			if fault.Code(err) != c.code || r.AuthMethod != c.method {
 				t.Errorf("%v, method %q", err, r.AuthMethod)
 			}
@@ -351,7 +352,7 @@ func FuzzTokenResponse(f *testing.F) {
 			return w
 		})}}
 		cfg := smart.Configuration{AuthorizationEndpoint: "https://ehr.example/a", TokenEndpoint: "https://ehr.example/t"}
-		r, err := c.Refresh(context.Background(), cfg, public, smart.NewSecret(canary), nil)
+		r, err := c.Refresh(context.Background(), cfg, public, secret.New(canary), nil)
 		if err != nil {
 			got := fault.From(err)
 			if got.Code == "internal" || got.Advice == "" {
@@ -362,7 +363,7 @@ func FuzzTokenResponse(f *testing.F) {
 			}
 			return
 		}
-		if status >= 300 || r.AccessToken.IsZero() || strings.ContainsAny(r.AccessToken.Reveal()+r.RefreshToken.Reveal(), "\r\n\x00") || r.TokenType != "Bearer" {
+		if status >= 300 || r.AccessToken.IsEmpty() || strings.ContainsAny(r.AccessToken.Reveal()+r.RefreshToken.Reveal(), "\r\n\x00") || r.TokenType != "Bearer" {
 			t.Errorf("status %d accepted: %+v", status, r)
 		}
 		if !r.ExpiresAt.IsZero() && !r.ExpiresAt.After(now) {

@@ -10,6 +10,7 @@ import (
 	keyring "github.com/zalando/go-keyring"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 )
 
 const (
@@ -129,23 +130,23 @@ func (f finding) err() error {
 }
 
 // Get reads the entry of account.
-func (k *Keyring) Get(ctx context.Context, account string) (Secret, error) {
-	return call(ctx, k, func(context.Context) (Secret, error) {
+func (k *Keyring) Get(ctx context.Context, account string) (secret.Value, error) {
+	return call(ctx, k, func(context.Context) (secret.Value, error) {
 		v, err := keyring.Get(keyringService, account)
-		return NewSecret(v), err
+		return secret.New(v), err
 	})
 }
 
 // Set stores value as the entry of account and reads it back before it reports
 // success. An entry with another value is left alone and is the fault
 // keyring-entry-mismatch: it may be the only key to somebody's data.
-func (k *Keyring) Set(ctx context.Context, account string, value Secret) error {
+func (k *Keyring) Set(ctx context.Context, account string, value secret.Value) error {
 	// A copy, because a call that is left behind at the deadline may still read it.
 	v := value.Reveal()
 	_, err := call(ctx, k, func(ctx context.Context) (struct{}, error) {
 		before, err := keyring.Get(keyringService, account)
 		switch {
-		case err == nil && !NewSecret(before).Equal(NewSecret(v)):
+		case err == nil && !secret.New(before).Equal(secret.New(v)):
 			return struct{}{}, errKeyringEntryMismatch()
 		case err == nil:
 			return struct{}{}, nil
@@ -159,7 +160,7 @@ func (k *Keyring) Set(ctx context.Context, account string, value Secret) error {
 			return struct{}{}, err
 		}
 		after, err := keyring.Get(keyringService, account)
-		if errors.Is(err, keyring.ErrNotFound) || err == nil && !NewSecret(after).Equal(NewSecret(v)) {
+		if errors.Is(err, keyring.ErrNotFound) || err == nil && !secret.New(after).Equal(secret.New(v)) {
 			return struct{}{}, errKeyringUnavailable("The keyring did not keep what was stored in it.",
 				"Protect the vault with a passphrase, or repair the keyring.")
 		}

@@ -16,6 +16,7 @@ import (
 	keyring "github.com/zalando/go-keyring"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/vault"
 	"chartkey/backend/vault/secretservicetest"
 )
@@ -79,7 +80,7 @@ func TestAVaultInARealKeyring(t *testing.T) {
 		t.Fatal(err)
 	}
 	place := vault.Binding{Table: "grant", Column: "refresh_token", Row: "1"}
-	sealed, err := key.Seal(place, vault.NewSecret("token"))
+	sealed, err := key.Seal(place, secret.New("token"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func TestAVaultInARealKeyring(t *testing.T) {
 	opens(v)
 
 	t.Run("to a passphrase and back", func(t *testing.T) {
-		pass := vault.NewSecret("correct horse battery")
+		pass := secret.New("correct horse battery")
 		byPass, err := v.ProtectWithPassphrase(pass, cheap)
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/secure/precis"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 )
 
 const (
@@ -71,7 +72,7 @@ func (k KDF) valid() bool {
 
 // CheckNewPassphrase tells whether a passphrase may protect a vault: at least 8
 // characters, nothing that some keyboards cannot type again.
-func CheckNewPassphrase(passphrase Secret) error {
+func CheckNewPassphrase(passphrase secret.Value) error {
 	if passphrase.IsEmpty() {
 		return errPassphraseNeeded()
 	}
@@ -90,14 +91,14 @@ func CheckNewPassphrase(passphrase Secret) error {
 
 // normalize brings a passphrase into the form of RFC 8265's OpaqueString, so
 // that "é" opens the vault whichever way a keyboard composes it.
-func normalize(passphrase Secret) ([]byte, error) {
-	if len(passphrase.bytes()) > maxPassphrase {
+func normalize(passphrase secret.Value) ([]byte, error) {
+	if len(passphrase.Bytes()) > maxPassphrase {
 		return nil, strconv.ErrRange
 	}
-	if !utf8.Valid(passphrase.bytes()) { // precis would make one character of all that is not
+	if !utf8.Valid(passphrase.Bytes()) { // precis would make one character of all that is not
 		return nil, strconv.ErrSyntax
 	}
-	return precis.OpaqueString.Bytes(passphrase.bytes())
+	return precis.OpaqueString.Bytes(passphrase.Bytes())
 }
 
 func (k KDF) derive(passphrase []byte) []byte {
@@ -110,7 +111,7 @@ func (k KDF) binding(vaultID string) []byte {
 		strconv.FormatUint(uint64(k.Time), 10), strconv.FormatUint(uint64(k.MemoryKiB), 10), strconv.FormatUint(uint64(k.Threads), 10))
 }
 
-func (k KDF) wrap(vaultID string, passphrase Secret, master []byte) ([]byte, error) {
+func (k KDF) wrap(vaultID string, passphrase secret.Value, master []byte) ([]byte, error) {
 	p, err := normalize(passphrase)
 	if err != nil {
 		return nil, errPassphraseWrong()
@@ -125,7 +126,7 @@ func (k KDF) wrap(vaultID string, passphrase Secret, master []byte) ([]byte, err
 	return aead.Encrypt(master, k.binding(vaultID))
 }
 
-func (k KDF) unwrap(vaultID string, passphrase Secret, wrapped []byte) ([]byte, error) {
+func (k KDF) unwrap(vaultID string, passphrase secret.Value, wrapped []byte) ([]byte, error) {
 	if passphrase.IsEmpty() {
 		return nil, errPassphraseNeeded()
 	}

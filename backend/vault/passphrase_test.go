@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/vault"
 )
 
@@ -19,7 +20,7 @@ func TestWhichPassphrasesProtectAVault(t *testing.T) {
 		{"far too long", strings.Repeat("x", 1025), "passphrase-unusable"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v, h, err := vault.CreateWithPassphrase("", vault.NewSecret(c.passphrase), cheap)
+			v, h, err := vault.CreateWithPassphrase("", secret.New(c.passphrase), cheap)
 			if fault.Code(err) != c.code {
 				t.Fatalf("%v", err)
 			}
@@ -27,7 +28,7 @@ func TestWhichPassphrasesProtectAVault(t *testing.T) {
 				return
 			}
 			v.Close()
-			v, err = vault.UnlockWithPassphrase(h, vault.NewSecret(c.passphrase))
+			v, err = vault.UnlockWithPassphrase(h, secret.New(c.passphrase))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,7 +39,7 @@ func TestWhichPassphrasesProtectAVault(t *testing.T) {
 
 func TestWhichPassphrasesOpenAVault(t *testing.T) {
 	const composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"
-	_, h, err := vault.CreateWithPassphrase("", vault.NewSecret(composed), cheap)
+	_, h, err := vault.CreateWithPassphrase("", secret.New(composed), cheap)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func TestWhichPassphrasesOpenAVault(t *testing.T) {
 		{"none", "", "passphrase-needed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v, err := vault.UnlockWithPassphrase(h, vault.NewSecret(c.passphrase))
+			v, err := vault.UnlockWithPassphrase(h, secret.New(c.passphrase))
 			if fault.Code(err) != c.code {
 				t.Errorf("%v", err)
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 )
 
 // maxWrappedKey bounds what DataKey reads; a keyset of one key takes about 120 bytes.
@@ -104,28 +105,28 @@ func (v *Vault) DataKey(owner string, wrapped []byte) (*DataKey, error) {
 func (k *DataKey) Owner() string { return k.owner }
 
 // Seal encrypts s for the place b. An empty secret is sealed like any other.
-func (k *DataKey) Seal(b Binding, s Secret) ([]byte, error) {
+func (k *DataKey) Seal(b Binding, s secret.Value) ([]byte, error) {
 	if b.Table == "" || b.Column == "" || b.Row == "" {
 		// A secret bound to less than its whole place could be moved.
 		return nil, fault.New("vault-binding", "A secret has no complete place to be stored at.", "Report this: it is a mistake in Chartkey.")
 	}
 	var out []byte
 	err := k.use(func(key tink.AEAD) (err error) {
-		out, err = key.Encrypt(s.bytes(), k.associated(b))
+		out, err = key.Encrypt(s.Bytes(), k.associated(b))
 		return err
 	})
 	return out, err
 }
 
 // Open decrypts what Seal gave for the same place. Anything else is vault-damaged.
-func (k *DataKey) Open(b Binding, sealed []byte) (Secret, error) {
-	var out Secret
+func (k *DataKey) Open(b Binding, sealed []byte) (secret.Value, error) {
+	var out secret.Value
 	err := k.use(func(key tink.AEAD) error {
 		plain, err := key.Decrypt(sealed, k.associated(b))
 		if err != nil {
 			return errDamaged("A stored secret was changed or moved outside Chartkey, so it cannot be used.").Because(err)
 		}
-		out = ownSecret(plain)
+		out = secret.Own(plain)
 		return nil
 	})
 	return out, err

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/vault"
 )
 
@@ -34,12 +35,12 @@ func TestASealedSecretOpensAtItsOwnPlaceOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringN(1, 12, -1)
 		place := vault.Binding{Table: name.Draw(t, "table"), Column: name.Draw(t, "column"), Row: name.Draw(t, "row")}
-		secret := rapid.String().Draw(t, "secret")
-		sealed, err := alice.Seal(place, vault.NewSecret(secret))
+		text := rapid.String().Draw(t, "secret")
+		sealed, err := alice.Seal(place, secret.New(text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s, err := alice.Open(place, sealed); err != nil || s.Reveal() != secret {
+		if s, err := alice.Open(place, sealed); err != nil || s.Reveal() != text {
 			t.Fatalf("it does not open at its place: %v", err)
 		}
 		named := place
@@ -47,7 +48,7 @@ func TestASealedSecretOpensAtItsOwnPlaceOnly(t *testing.T) {
 		if _, err := alice.Open(named, sealed); err != nil {
 			t.Fatalf("naming the vault in use changes something: %v", err)
 		}
-		if len(secret) > 3 && bytes.Contains(sealed, []byte(secret)) {
+		if len(text) > 3 && bytes.Contains(sealed, []byte(text)) {
 			t.Fatal("the secret is readable")
 		}
 
@@ -82,11 +83,11 @@ func TestTwoSealsOfOneSecretDiffer(t *testing.T) {
 	v, _ := create(t)
 	key, _ := newKey(t, v, "p")
 	place := vault.Binding{Table: "t", Column: "c", Row: "r"}
-	a, err := key.Seal(place, vault.NewSecret("s"))
+	a, err := key.Seal(place, secret.New("s"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := key.Seal(place, vault.NewSecret("s"))
+	b, err := key.Seal(place, secret.New("s"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func TestAnIncompletePlaceIsRefused(t *testing.T) {
 	v, _ := create(t)
 	key, _ := newKey(t, v, "p")
 	for _, b := range []vault.Binding{{}, {Table: "t", Column: "c"}, {Table: "t", Row: "r"}, {Column: "c", Row: "r"}} {
-		if _, err := key.Seal(b, vault.NewSecret("s")); fault.Code(err) != "vault-binding" {
+		if _, err := key.Seal(b, secret.New("s")); fault.Code(err) != "vault-binding" {
 			t.Errorf("%+v: %v", b, err)
 		}
 	}
@@ -135,7 +136,7 @@ func FuzzOpen(f *testing.F) {
 	v, _ := create(f)
 	key, wrapped := newKey(f, v, "p")
 	place := vault.Binding{Vault: v.ID(), Table: "t", Column: "c", Row: "r"}
-	sealed, err := key.Seal(place, vault.NewSecret("s"))
+	sealed, err := key.Seal(place, secret.New("s"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -162,7 +163,7 @@ var token = strings.Repeat("x", 2048)
 func BenchmarkSeal(b *testing.B) {
 	v, _ := create(b)
 	key, _ := newKey(b, v, "p")
-	place, s := vault.Binding{Table: "grant", Column: "refresh_token", Row: uuid.NewString()}, vault.NewSecret(token)
+	place, s := vault.Binding{Table: "grant", Column: "refresh_token", Row: uuid.NewString()}, secret.New(token)
 	b.SetBytes(int64(len(token)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -176,7 +177,7 @@ func BenchmarkOpen(b *testing.B) {
 	v, _ := create(b)
 	key, _ := newKey(b, v, "p")
 	place := vault.Binding{Table: "grant", Column: "refresh_token", Row: uuid.NewString()}
-	sealed, err := key.Seal(place, vault.NewSecret(token))
+	sealed, err := key.Seal(place, secret.New(token))
 	if err != nil {
 		b.Fatal(err)
 	}

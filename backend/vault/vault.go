@@ -33,6 +33,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 )
 
 const (
@@ -124,7 +125,7 @@ type Vault struct {
 	id string
 
 	mu     sync.RWMutex // held for reading while a key is used, for writing while keys come and go
-	master Secret       // empty once closed
+	master secret.Value // empty once closed
 	wrap   tink.AEAD    // AES-256-GCM under master; nil once closed
 	// keys are the unwrapped keysets, by the hash of owner and wrapped form.
 	keys map[[sha256.Size]byte]tink.AEAD
@@ -135,7 +136,7 @@ func newVault(id string, master []byte) (*Vault, error) {
 	if err != nil {
 		return nil, errDamaged("The vault's key has the wrong size.").Because(err)
 	}
-	return &Vault{id: id, master: ownSecret(master), wrap: wrap, keys: map[[sha256.Size]byte]tink.AEAD{}}, nil
+	return &Vault{id: id, master: secret.Own(master), wrap: wrap, keys: map[[sha256.Size]byte]tink.AEAD{}}, nil
 }
 
 // create makes a vault with a new master key. An empty id means a new one.
@@ -168,7 +169,7 @@ func CreateWithKeyring(ctx context.Context, k *Keyring, id string) (*Vault, Head
 
 // CreateWithPassphrase makes a vault whose master key is wrapped by a
 // passphrase. id is as for CreateWithKeyring; the zero Cost is the recommended one.
-func CreateWithPassphrase(id string, passphrase Secret, cost Cost) (*Vault, Header, error) {
+func CreateWithPassphrase(id string, passphrase secret.Value, cost Cost) (*Vault, Header, error) {
 	v, err := create(id)
 	if err != nil {
 		return nil, Header{}, err
@@ -214,7 +215,7 @@ func UnlockWithKeyring(ctx context.Context, k *Keyring, h Header) (*Vault, error
 // UnlockWithPassphrase opens the vault of h. It takes about a fifth of a second
 // and 64 MiB, which is the point. Faults: passphrase-needed (none given),
 // passphrase-wrong, keyring-protected (h needs no passphrase), vault-damaged.
-func UnlockWithPassphrase(h Header, passphrase Secret) (*Vault, error) {
+func UnlockWithPassphrase(h Header, passphrase secret.Value) (*Vault, error) {
 	if err := h.validate(); err != nil {
 		return nil, err
 	}
@@ -250,7 +251,7 @@ func (v *Vault) ID() string {
 // Nothing that is sealed changes. The caller stores the header and only then,
 // if the keyring protected the vault before, deletes its entry (Keyring.Delete
 // with the vault's id).
-func (v *Vault) ProtectWithPassphrase(passphrase Secret, cost Cost) (Header, error) {
+func (v *Vault) ProtectWithPassphrase(passphrase secret.Value, cost Cost) (Header, error) {
 	if err := CheckNewPassphrase(passphrase); err != nil {
 		return Header{}, err
 	}
@@ -260,7 +261,7 @@ func (v *Vault) ProtectWithPassphrase(passphrase Secret, cost Cost) (Header, err
 	}
 	h := Header{Version: headerVersion, VaultID: v.ID(), Protection: ByPassphrase, KDF: &kdf}
 	err = v.use(func() error {
-		if h.WrappedMaster, err = kdf.wrap(v.id, passphrase, v.master.bytes()); err != nil {
+		if h.WrappedMaster, err = kdf.wrap(v.id, passphrase, v.master.Bytes()); err != nil {
 			return err
 		}
 		h.Check, err = v.wrap.Encrypt([]byte(checkValue), bind("check", v.id))
@@ -277,7 +278,7 @@ func (v *Vault) ProtectWithPassphrase(passphrase Secret, cost Cost) (Header, err
 // opens the vault. It never replaces another key: that is keyring-entry-mismatch.
 func (v *Vault) ProtectWithKeyring(ctx context.Context, k *Keyring) (Header, error) {
 	h := Header{Version: headerVersion, VaultID: v.ID(), Protection: ByKeyring}
-	var stored Secret
+	var stored secret.Value
 	err := v.use(func() (err error) {
 		stored = encodeMaster(v.master)
 		h.Check, err = v.wrap.Encrypt([]byte(checkValue), bind("check", v.id))
@@ -326,15 +327,15 @@ func (v *Vault) passes(check []byte) bool {
 	return err == nil && subtle.ConstantTimeCompare(got, []byte(checkValue)) == 1
 }
 
-func encodeMaster(master Secret) Secret {
+func encodeMaster(master secret.Value) secret.Value {
 	b := make([]byte, base64.StdEncoding.EncodedLen(masterKeySize))
-	base64.StdEncoding.Encode(b, master.bytes())
-	return ownSecret(b)
+	base64.StdEncoding.Encode(b, master.Bytes())
+	return secret.Own(b)
 }
 
-func decodeMaster(stored Secret) ([]byte, error) {
-	b := make([]byte, base64.StdEncoding.DecodedLen(len(stored.bytes())))
-	n, err := base64.StdEncoding.Strict().Decode(b, stored.bytes())
+func decodeMaster(stored secret.Value) ([]byte, error) {
+	b := make([]byte, base64.StdEncoding.DecodedLen(len(stored.Bytes())))
+	n, err := base64.StdEncoding.Strict().Decode(b, stored.Bytes())
 	if err != nil || n != masterKeySize {
 		clear(b)
 		return nil, errKeyringEntryMismatch()

@@ -2,10 +2,7 @@ package vault_test
 
 import (
 	"bytes"
-	"encoding/gob"
 	"encoding/json"
-	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -14,13 +11,14 @@ import (
 	"github.com/google/uuid"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/vault"
 )
 
 // cheap keeps tests that are not about the cost of a passphrase quick.
 var cheap = vault.Cost{Time: 1, MemoryKiB: 64, Threads: 1}
 
-var passphrase = vault.NewSecret("correct horse battery")
+var passphrase = secret.New("correct horse battery")
 
 func create(t testing.TB) (*vault.Vault, vault.Header) {
 	t.Helper()
@@ -32,58 +30,6 @@ func create(t testing.TB) (*vault.Vault, vault.Header) {
 	return v, h
 }
 
-func TestASecretShowsNothing(t *testing.T) {
-	s := vault.NewSecret("hunter2-hunter2")
-	type holder struct {
-		Open   vault.Secret
-		hidden vault.Secret
-		list   []vault.Secret
-		byName map[string]vault.Secret
-	}
-	h := holder{s, s, []vault.Secret{s}, map[string]vault.Secret{"x": s}}
-	var seen strings.Builder
-	for _, v := range []any{s, &s, h, &h, []any{s, h}, fmt.Errorf("with %v", s)} {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%c", "%p", "%T"} {
-			fmt.Fprintf(&seen, verb+"\n", v)
-		}
-		b, err := json.Marshal(v)
-		fmt.Fprintln(&seen, string(b), err)
-	}
-	fmt.Fprint(&seen, s, h)
-	slog.New(slog.NewTextHandler(&seen, nil)).Info("text", "s", s, "h", h)
-	slog.New(slog.NewJSONHandler(&seen, nil)).Info("json", "s", s, "h", h)
-	var b bytes.Buffer
-	_ = gob.NewEncoder(&b).Encode(h)
-	seen.Write(b.Bytes())
-
-	for _, form := range []string{"hunter2", fmt.Sprintf("%x", "hunter2"), fmt.Sprintf("%X", "hunter2"), fmt.Sprint([]byte("hunter2"))[1:] /* without "[" */} {
-		if strings.Contains(seen.String(), strings.TrimSuffix(form, "]")) {
-			t.Errorf("the secret is seen as %q in\n%s", form, seen.String())
-		}
-	}
-	if !strings.Contains(seen.String(), "‹secret›") {
-		t.Error("the mark is missing")
-	}
-}
-
-func TestASecretIsWipedInAllItsCopies(t *testing.T) {
-	given := []byte("token")
-	s := vault.NewSecret(given)
-	clear(given)
-	if s.Reveal() != "token" {
-		t.Fatal("the secret shares its caller's bytes")
-	}
-	c := s
-	if !c.Equal(vault.NewSecret("token")) || c.Equal(vault.NewSecret("tokem")) || c.Equal(vault.Secret{}) {
-		t.Error("comparison is wrong")
-	}
-	s.Wipe()
-	if !c.IsEmpty() || c.Reveal() != "" || !(vault.Secret{}).IsEmpty() {
-		t.Error("a copy kept the value")
-	}
-	vault.Secret{}.Wipe()
-}
-
 func TestAHeaderOpensTheSameVaultAgain(t *testing.T) {
 	v, h := create(t)
 	key, wrapped, err := v.NewDataKey("workstation")
@@ -91,7 +37,7 @@ func TestAHeaderOpensTheSameVaultAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	place := vault.Binding{Vault: v.ID(), Table: "t", Column: "c", Row: "r"}
-	sealed, err := key.Seal(place, vault.NewSecret("s"))
+	sealed, err := key.Seal(place, secret.New("s"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +64,7 @@ func TestAHeaderOpensTheSameVaultAgain(t *testing.T) {
 	}
 
 	// Another passphrase: the old header is worthless for the new one and the other way round.
-	other := vault.NewSecret("another long passphrase")
+	other := secret.New("another long passphrase")
 	changed, err := u.ProtectWithPassphrase(other, cheap)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +92,7 @@ func TestAClosedVaultIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	place := vault.Binding{Table: "t", Column: "c", Row: "r"}
-	sealed, err := key.Seal(place, vault.NewSecret("s"))
+	sealed, err := key.Seal(place, secret.New("s"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +102,7 @@ func TestAClosedVaultIsLocked(t *testing.T) {
 	var noKey *vault.DataKey
 	none.Close()
 	for name, f := range map[string]func() error{
-		"seal":       func() error { _, err := key.Seal(place, vault.NewSecret("s")); return err },
+		"seal":       func() error { _, err := key.Seal(place, secret.New("s")); return err },
 		"open":       func() error { _, err := key.Open(place, sealed); return err },
 		"data key":   func() error { _, err := v.DataKey("p", wrapped); return err },
 		"new key":    func() error { _, _, err := v.NewDataKey("p"); return err },
@@ -186,7 +132,7 @@ func TestClosingWhileOthersWork(t *testing.T) {
 			for range 200 {
 				key, err := v.DataKey("p", wrapped)
 				if err == nil {
-					_, err = key.Seal(vault.Binding{Table: "t", Column: "c", Row: "r"}, vault.NewSecret("s"))
+					_, err = key.Seal(vault.Binding{Table: "t", Column: "c", Row: "r"}, secret.New("s"))
 				}
 				if err != nil && fault.Code(err) != "vault-locked" {
 					t.Errorf("%v", err)

@@ -13,7 +13,6 @@ import (
 	"chartkey/backend/scope"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
-	"chartkey/backend/vault"
 
 	"github.com/google/uuid"
 )
@@ -251,7 +250,7 @@ func (w *Workstation) complete(ctx context.Context, reg store.Registration, auth
 
 func (w *Workstation) storeGrant(ctx context.Context, reg store.Registration, asked scope.Set, answer smart.TokenResponse) error {
 	id := uuid.NewString()
-	access, refresh, sealed, err := w.sealGrant(ctx, id, vault.NewSecret(answer.AccessToken.Reveal()), vault.NewSecret(answer.RefreshToken.Reveal()),
+	access, refresh, sealed, err := w.sealGrant(ctx, id, answer.AccessToken, answer.RefreshToken,
 		grantContext{LaunchContext: answer.Context, Warnings: answer.Warnings})
 	if err != nil {
 		return err

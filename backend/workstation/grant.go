@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
 	"chartkey/backend/vault"
@@ -37,7 +38,7 @@ func (w *Workstation) findGrant(ctx context.Context, reg store.Registration) (st
 }
 
 // sealGrant seals what a token answer brought, for the grant with this id.
-func (w *Workstation) sealGrant(ctx context.Context, id string, access, refresh vault.Secret, c grantContext) (a, r, cx []byte, err error) {
+func (w *Workstation) sealGrant(ctx context.Context, id string, access, refresh secret.Value, c grantContext) (a, r, cx []byte, err error) {
 	if a, err = w.seal(ctx, w.owner.ID, grantBinding("access_token", id), access); err != nil {
 		return nil, nil, nil, err
 	}
@@ -55,7 +56,7 @@ func (w *Workstation) sealContext(ctx context.Context, id string, c grantContext
 	if err != nil {
 		return nil, err
 	}
-	return w.seal(ctx, w.owner.ID, grantBinding("context", id), vault.NewSecret(text))
+	return w.seal(ctx, w.owner.ID, grantBinding("context", id), secret.New(text))
 }
 
 func (w *Workstation) openContext(ctx context.Context, g store.Grant) (grantContext, error) {
@@ -71,12 +72,11 @@ func (w *Workstation) openContext(ctx context.Context, g store.Grant) (grantCont
 }
 
 // openToken opens one token of a grant; no blob is no token.
-func (w *Workstation) openToken(ctx context.Context, g store.Grant, column string, blob []byte) (smart.Secret, error) {
+func (w *Workstation) openToken(ctx context.Context, g store.Grant, column string, blob []byte) (secret.Value, error) {
 	if len(blob) == 0 {
-		return smart.Secret{}, nil
+		return secret.Value{}, nil
 	}
-	token, err := w.open(ctx, g.ProfileID, grantBinding(column, g.ID), blob)
-	return smart.NewSecret(token.Reveal()), err
+	return w.open(ctx, g.ProfileID, grantBinding(column, g.ID), blob)
 }
 
 // clientAuth gives how the registration's client proves itself, with its secret opened.
@@ -85,11 +85,11 @@ func (w *Workstation) clientAuth(ctx context.Context, reg store.Registration) (s
 	if auth.Type != smart.ConfidentialSymmetric {
 		return auth, nil
 	}
-	secret, err := w.open(ctx, workstationOwner, secretBinding(reg.ID), reg.ClientSecret)
+	clientSecret, err := w.open(ctx, workstationOwner, secretBinding(reg.ID), reg.ClientSecret)
 	if err != nil {
 		return auth, err
 	}
-	auth.Secret = smart.NewSecret(secret.Reveal())
+	auth.Secret = clientSecret
 	return auth, nil
 }
 

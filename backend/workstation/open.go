@@ -19,8 +19,9 @@ import (
 
 	"chartkey/backend/fault"
 	"chartkey/backend/loopback"
+	"chartkey/backend/network"
+	"chartkey/backend/secret"
 	"chartkey/backend/smart"
-	"chartkey/backend/smart/network"
 	"chartkey/backend/store"
 	"chartkey/backend/vault"
 
@@ -38,7 +39,7 @@ type Options struct {
 	HTTP *http.Client
 	// Passphrase is asked where the vault has no usable keyring; nil, or a
 	// passphrase-needed fault, means that nobody can be asked.
-	Passphrase func(ctx context.Context, isNew bool) (vault.Secret, error)
+	Passphrase func(ctx context.Context, isNew bool) (secret.Value, error)
 	// KeyCost is the work that a new passphrase's key takes; the zero value is the vault's default.
 	KeyCost vault.Cost
 	// Keyring is the system's keyring; nil leaves it out, for a vault that lives only as long as its folder.
@@ -71,7 +72,7 @@ type Workstation struct {
 	store    *store.Store
 	receiver *loopback.Receiver
 	owner    store.Profile
-	askPass  func(context.Context, bool) (vault.Secret, error)
+	askPass  func(context.Context, bool) (secret.Value, error)
 	keyCost  vault.Cost
 	keyring  *vault.Keyring
 

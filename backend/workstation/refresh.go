@@ -9,9 +9,9 @@ import (
 
 	"chartkey/backend/fault"
 	"chartkey/backend/scope"
+	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
-	"chartkey/backend/vault"
 
 	"github.com/gofrs/flock"
 )
@@ -39,17 +39,17 @@ func (w *Workstation) Refresh(ctx context.Context, ref string) (Status, error) {
 }
 
 // accessToken gives a token that has not run out, renewing it where it has.
-func (w *Workstation) accessToken(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, smart.Secret, error) {
+func (w *Workstation) accessToken(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, secret.Value, error) {
 	switch stateOf(g, w.now()) {
 	case Expired:
 		renewed, err := w.renew(ctx, reg, g)
 		if err != nil {
-			return g, smart.Secret{}, err
+			return g, secret.Value{}, err
 		}
 		g = renewed
 	case NeedsReconnect:
 		_, why := accessEnd(g)
-		return g, smart.Secret{}, fault.New("needs-reconnect", "Access has ended. "+why, "Connect again.")
+		return g, secret.Value{}, fault.New("needs-reconnect", "Access has ended. "+why, "Connect again.")
 	}
 	token, err := w.openToken(ctx, g, "access_token", g.AccessToken)
 	return g, token, err
@@ -116,7 +116,7 @@ func (w *Workstation) storeRenewal(ctx context.Context, reg store.Registration, 
 		return g, err
 	}
 	c.LaunchContext = renewedContext(c.LaunchContext, answer.Context)
-	access, refresh, sealed, err := w.sealGrant(ctx, g.ID, vault.NewSecret(answer.AccessToken.Reveal()), vault.NewSecret(answer.RefreshToken.Reveal()), c)
+	access, refresh, sealed, err := w.sealGrant(ctx, g.ID, answer.AccessToken, answer.RefreshToken, c)
 	if err != nil {
 		return g, err
 	}

@@ -16,6 +16,7 @@ import (
 	"chartkey/backend/fault"
 	"chartkey/backend/loopback"
 	"chartkey/backend/scope"
+	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
 	"chartkey/backend/vault"
@@ -423,7 +424,7 @@ func (w *Workstation) SaveRegistration(ctx context.Context, id string, in Regist
 	case SecretRemove:
 		row.ClientSecret = nil
 	case SecretReplace:
-		if row.ClientSecret, err = w.sealWorkstation(ctx, secretBinding(row.ID), vault.NewSecret(in.ClientSecret)); err != nil {
+		if row.ClientSecret, err = w.sealWorkstation(ctx, secretBinding(row.ID), secret.New(in.ClientSecret)); err != nil {
 			return Registration{}, nil, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"chartkey/backend/fault"
 	"chartkey/backend/fhir"
 	"chartkey/backend/scope"
+	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
 	"chartkey/backend/vault"
@@ -509,7 +510,7 @@ func (w *Workstation) keepReport(ctx context.Context, report TestReport) error {
 		if err != nil {
 			return err
 		}
-		if sealed, err = w.seal(ctx, w.owner.ID, reportBinding(report.RegistrationID, w.owner.ID), vault.NewSecret(text)); err != nil {
+		if sealed, err = w.seal(ctx, w.owner.ID, reportBinding(report.RegistrationID, w.owner.ID), secret.New(text)); err != nil {
 			return err
 		}
 	}

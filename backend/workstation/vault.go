@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/store"
 	"chartkey/backend/vault"
 
@@ -66,7 +67,7 @@ func (w *Workstation) openVaultLocked(ctx context.Context) (*vault.Vault, error)
 	if h.Protection == vault.ByKeyring {
 		v, err = vault.UnlockWithKeyring(ctx, w.keyring, h)
 	} else {
-		var pass vault.Secret
+		var pass secret.Value
 		if pass, err = w.passphrase(ctx, false); err == nil {
 			v, err = vault.UnlockWithPassphrase(h, pass)
 		}
@@ -78,9 +79,9 @@ func (w *Workstation) openVaultLocked(ctx context.Context) (*vault.Vault, error)
 	return v, nil
 }
 
-func (w *Workstation) passphrase(ctx context.Context, isNew bool) (vault.Secret, error) {
+func (w *Workstation) passphrase(ctx context.Context, isNew bool) (secret.Value, error) {
 	if w.askPass == nil {
-		return vault.Secret{}, PassphraseNeeded()
+		return secret.Value{}, PassphraseNeeded()
 	}
 	return w.askPass(ctx, isNew)
 }
@@ -106,7 +107,7 @@ func (w *Workstation) keyringState(ctx context.Context) vault.State {
 // createVault makes the vault's master key: in the keyring where one is
 // usable, else under a passphrase. given is a passphrase that a person chose,
 // or nil. The lock keeps two first starts from making two keys.
-func (w *Workstation) createVault(ctx context.Context, given *vault.Secret) (*vault.Vault, error) {
+func (w *Workstation) createVault(ctx context.Context, given *secret.Value) (*vault.Vault, error) {
 	lock := flock.New(filepath.Join(w.home, "vault.lock"), flock.SetPermissions(0o600))
 	lockCtx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -153,7 +154,7 @@ func (w *Workstation) createVault(ctx context.Context, given *vault.Secret) (*va
 	return v, nil
 }
 
-func (w *Workstation) newMaster(ctx context.Context, given *vault.Secret) (*vault.Vault, vault.Header, error) {
+func (w *Workstation) newMaster(ctx context.Context, given *secret.Value) (*vault.Vault, vault.Header, error) {
 	if given != nil {
 		return vault.CreateWithPassphrase("", *given, w.keyCost)
 	}
@@ -213,7 +214,7 @@ func (w *Workstation) dataKey(ctx context.Context, owner string) (*vault.DataKey
 	return k, nil
 }
 
-func (w *Workstation) seal(ctx context.Context, owner string, b vault.Binding, s vault.Secret) ([]byte, error) {
+func (w *Workstation) seal(ctx context.Context, owner string, b vault.Binding, s secret.Value) ([]byte, error) {
 	k, err := w.dataKey(ctx, owner)
 	if err != nil {
 		return nil, err
@@ -221,15 +222,15 @@ func (w *Workstation) seal(ctx context.Context, owner string, b vault.Binding, s
 	return k.Seal(b, s)
 }
 
-func (w *Workstation) open(ctx context.Context, owner string, b vault.Binding, blob []byte) (vault.Secret, error) {
+func (w *Workstation) open(ctx context.Context, owner string, b vault.Binding, blob []byte) (secret.Value, error) {
 	k, err := w.dataKey(ctx, owner)
 	if err != nil {
-		return vault.Secret{}, err
+		return secret.Value{}, err
 	}
 	return k.Open(b, blob)
 }
 
-func (w *Workstation) sealWorkstation(ctx context.Context, b vault.Binding, s vault.Secret) ([]byte, error) {
+func (w *Workstation) sealWorkstation(ctx context.Context, b vault.Binding, s secret.Value) ([]byte, error) {
 	return w.seal(ctx, workstationOwner, b, s)
 }
 
@@ -274,7 +275,7 @@ func (w *Workstation) VaultStatus(ctx context.Context) (VaultStatus, error) {
 
 // UnlockVault unlocks with a passphrase or, where pass is empty, by asking
 // the keyring, which may then prompt. Faults: those of the vault.
-func (w *Workstation) UnlockVault(ctx context.Context, pass vault.Secret) error {
+func (w *Workstation) UnlockVault(ctx context.Context, pass secret.Value) error {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
 	if w.vault != nil {
@@ -310,7 +311,7 @@ func (w *Workstation) retryWithSource(ctx context.Context) error {
 
 // CreateVault makes a vault under a passphrase, for a workstation without a
 // usable keyring. Fault: vault-exists.
-func (w *Workstation) CreateVault(ctx context.Context, pass vault.Secret) error {
+func (w *Workstation) CreateVault(ctx context.Context, pass secret.Value) error {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
 	_, err := w.createVault(ctx, &pass)
@@ -333,7 +334,7 @@ func (w *Workstation) wipeKeys() {
 // ProtectVault moves the master key under a passphrase (pass given) or into
 // the keyring (pass nil). Nothing is sealed anew: only the master key's own
 // protection changes.
-func (w *Workstation) ProtectVault(ctx context.Context, pass *vault.Secret) error {
+func (w *Workstation) ProtectVault(ctx context.Context, pass *secret.Value) error {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
 	v, err := w.openVaultLocked(ctx)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
 	"chartkey/backend/simulator"
 	"chartkey/backend/vault"
 	"chartkey/backend/workstation"
@@ -48,8 +49,8 @@ func openDesk(t *testing.T, home string, c *clock) *workstation.Workstation {
 	t.Helper()
 	w, err := workstation.Open(t.Context(), workstation.Options{
 		Home: home, Now: c.now, KeyCost: cheap,
-		Passphrase: func(context.Context, bool) (vault.Secret, error) {
-			return vault.NewSecret("a long test passphrase"), nil
+		Passphrase: func(context.Context, bool) (secret.Value, error) {
+			return secret.New("a long test passphrase"), nil
 		},
 	})
 	if err != nil {
@@ -555,8 +556,8 @@ func TestALockedVaultShowsStatusWithoutIdentity(t *testing.T) {
 	}
 	_, err = locked.Read(t.Context(), reg.ID, "Patient/amara-nwosu")
 	wantCode(t, err, "passphrase-needed")
-	wantCode(t, locked.UnlockVault(t.Context(), vault.NewSecret("not the passphrase")), "passphrase-wrong")
-	if err := locked.UnlockVault(t.Context(), vault.NewSecret("a long test passphrase")); err != nil {
+	wantCode(t, locked.UnlockVault(t.Context(), secret.New("not the passphrase")), "passphrase-wrong")
+	if err := locked.UnlockVault(t.Context(), secret.New("a long test passphrase")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := locked.Read(t.Context(), reg.ID, "Patient/amara-nwosu"); err != nil {
@@ -566,7 +567,7 @@ func TestALockedVaultShowsStatusWithoutIdentity(t *testing.T) {
 	if status, _ = locked.Status(t.Context(), reg.ID); !status.IdentityLocked {
 		t.Error("the identity is shown after the lock")
 	}
-	wantCode(t, locked.CreateVault(t.Context(), vault.NewSecret("another passphrase")), "vault-exists")
+	wantCode(t, locked.CreateVault(t.Context(), secret.New("another passphrase")), "vault-exists")
 }
 
 func TestASecondKeyIsNeverMade(t *testing.T) {
@@ -576,7 +577,7 @@ func TestASecondKeyIsNeverMade(t *testing.T) {
 	w := openDesk(t, b.home, b.clock)
 	_, err := w.Read(t.Context(), reg.ID, "Patient/amara-nwosu")
 	wantCode(t, err, "vault-damaged")
-	wantCode(t, w.CreateVault(t.Context(), vault.NewSecret("another passphrase")), "vault-damaged")
+	wantCode(t, w.CreateVault(t.Context(), secret.New("another passphrase")), "vault-damaged")
 	if s, err := w.VaultStatus(t.Context()); err != nil || s.State == "unlocked" {
 		t.Errorf("%+v %v", s, err)
 	}
@@ -782,7 +783,7 @@ func TestTheOtherProcessIsSeenWithinTwoSeconds(t *testing.T) {
 func TestVaultMovesBetweenPassphrases(t *testing.T) {
 	b := newBench(t, simulator.Settings{})
 	reg, _ := b.connected(t)
-	next := vault.NewSecret("an even longer passphrase")
+	next := secret.New("an even longer passphrase")
 	if err := b.ProtectVault(t.Context(), &next); err != nil {
 		t.Fatal(err)
 	}
@@ -791,7 +792,7 @@ func TestVaultMovesBetweenPassphrases(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	wantCode(t, w.UnlockVault(t.Context(), vault.NewSecret("a long test passphrase")), "passphrase-wrong")
+	wantCode(t, w.UnlockVault(t.Context(), secret.New("a long test passphrase")), "passphrase-wrong")
 	if err := w.UnlockVault(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"chartkey/backend/smart/network"
+	"chartkey/backend/network"
 )
 
 func get(t *testing.T, client *http.Client, address string, wait time.Duration) error {
