@@ -12,6 +12,7 @@ import (
 	"chartkey/backend/cli"
 	"chartkey/backend/fault"
 	"chartkey/backend/session"
+	"chartkey/backend/simulator"
 	"chartkey/backend/vault"
 	"chartkey/backend/workstation"
 
@@ -74,7 +75,7 @@ func (a *App) startup(o cli.WindowOptions) func(context.Context) {
 			Emit:        func(name string, data any) { wails_runtime.EventsEmit(ctx, name, data) },
 			OpenBrowser: browser.OpenURL,
 			Copy:        func(text string) error { return wails_runtime.ClipboardSetText(ctx, text) },
-		})
+		}, simulator.DefaultPort)
 		if o.Sandbox {
 			if _, err := a.session.SandboxRegister(); err != nil {
 				wails_runtime.EventsEmit(ctx, "failed", workstation.Fault(err))

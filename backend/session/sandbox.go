@@ -46,6 +46,7 @@ type SandboxSignIn struct {
 // sandbox is the simulated EHR that the window hosts.
 type sandbox struct {
 	changed func()
+	port    int
 
 	mu     sync.Mutex // protects server
 	server *simulator.Server
@@ -75,14 +76,14 @@ func (b *sandbox) start(ctx context.Context) error {
 	if b.server != nil {
 		return nil
 	}
-	server, err := simulator.New(simulator.Options{Port: simulator.DefaultPort, Log: func(simulator.Request) { b.changed() }})
+	server, err := simulator.New(simulator.Options{Port: b.port, Log: func(simulator.Request) { b.changed() }})
 	if err != nil {
 		return err
 	}
 	if err := server.Start(ctx); err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return fault.Newf("port-taken", "If it is another Chartkey's sandbox, use that one; else end the program that holds the port.",
-				"Port %d is taken by another program.", simulator.DefaultPort).CanRetry().Because(err)
+				"Port %d is taken by another program.", b.port).CanRetry().Because(err)
 		}
 		return fault.New("sandbox-failed", "The sandbox could not start.", "Try again.").CanRetry().Because(err)
 	}

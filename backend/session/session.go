@@ -45,10 +45,12 @@ type Session struct {
 	tests map[string]*testRun // by registration
 }
 
-// New begins a session over an open workstation. Close ends it.
-func New(w *workstation.Workstation, hooks Hooks) *Session {
+// New begins a session over an open workstation; its sandbox will listen on
+// sandboxPort, or on a free port where that is 0. Close ends it.
+func New(w *workstation.Workstation, hooks Hooks, sandboxPort int) *Session {
 	ctx, end := context.WithCancel(context.Background())
 	s := &Session{w: w, hooks: hooks, ctx: ctx, end: end, tests: map[string]*testRun{}}
+	s.sandbox.port = sandboxPort
 	s.sandbox.changed = func() { hooks.Emit("sandbox", nil) }
 	s.work.Go(func() {
 		if err := w.Watch(ctx, func() { hooks.Emit("changed", nil) }); err != nil {

@@ -1,0 +1,356 @@
+package session_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/secret"
+	"chartkey/backend/session"
+	"chartkey/backend/simulator"
+	"chartkey/backend/vault"
+	"chartkey/backend/workstation"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// page stands where the page is: it keeps what it was sent, and opens what
+// the system browser would.
+type page struct {
+	*session.Session
+	desk *workstation.Workstation
+	ehr  *simulator.Server
+
+	mu     sync.Mutex // protects the rest
+	events []event
+	woken  chan struct{}
+	opened []string
+	copied []string
+	noOpen error
+}
+
+type event struct {
+	name string
+	data any
+}
+
+func newPage(t *testing.T) *page {
+	t.Helper()
+	desk, err := workstation.Open(t.Context(), workstation.Options{
+		Home: filepath.Join(t.TempDir(), "data"), KeyCost: vault.Cost{Time: 1, MemoryKiB: 8, Threads: 1},
+		Passphrase: func(context.Context, bool) (secret.Value, error) { return secret.New("a long test passphrase"), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &page{desk: desk, woken: make(chan struct{}, 1)}
+	p.Session = session.New(desk, session.Hooks{
+		Emit: func(name string, data any) {
+			p.mu.Lock()
+			p.events = append(p.events, event{name, data})
+			p.mu.Unlock()
+			select {
+			case p.woken <- struct{}{}:
+			default:
+			}
+		},
+		OpenBrowser: func(url string) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.opened = append(p.opened, url)
+			return p.noOpen
+		},
+		Copy: func(text string) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.copied = append(p.copied, text)
+			return nil
+		},
+	}, 0)
+	t.Cleanup(func() {
+		p.Close()
+		if err := desk.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// withEHR starts a simulated EHR on a free port, and gives the input that registers at it.
+func (p *page) withEHR(t *testing.T) workstation.RegistrationInput {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	redirect := fmt.Sprintf("http://localhost:%d/callback", l.Addr().(*net.TCPAddr).Port)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.ehr, err = simulator.New(simulator.Options{Clients: []simulator.Client{{ID: "app", Type: simulator.Public, RedirectURIs: []string{redirect}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.ehr.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		_ = p.ehr.Close(ctx) // some tests have closed it already
+	})
+	return workstation.RegistrationInput{Name: "Mercy", FHIRBaseURL: p.ehr.FHIRBaseURL(), ClientID: "app", RedirectURIs: []string{redirect}}
+}
+
+// await waits for the first event that fits.
+func await[T any](t *testing.T, p *page, name string, fits func(T) bool) T {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		p.mu.Lock()
+		for _, e := range p.events {
+			if data, ok := e.data.(T); ok && e.name == name && fits(data) {
+				p.mu.Unlock()
+				return data
+			}
+		}
+		p.mu.Unlock()
+		select {
+		case <-p.woken:
+		case <-deadline:
+			t.Fatalf("no such %q event came", name)
+		}
+	}
+}
+
+func (p *page) lastOpened() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.opened) == 0 {
+		return ""
+	}
+	return p.opened[len(p.opened)-1]
+}
+
+func TestSaveIsFollowedByATestOfItself(t *testing.T) {
+	p := newPage(t)
+	started := time.Now()
+	saved, err := p.SaveRegistration("", p.withEHR(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, p, "test", func(e session.TestEvent) bool { return e.Check != nil && e.Check.ID == "values" })
+	if d := time.Since(started); d < time.Second {
+		t.Errorf("the test began after %s, not after a second", d)
+	}
+	done := await(t, p, "test", func(e session.TestEvent) bool { return e.Done })
+	if done.Error != nil || done.Report == nil || !done.Report.OK || done.RegistrationID != saved.Registration.ID {
+		t.Errorf("%+v", done)
+	}
+	rp, err := p.RegistrationPage(saved.Registration.ID)
+	if err != nil || rp.Testing || rp.Status.LastTest == nil {
+		t.Errorf("%+v %v", rp, err)
+	}
+}
+
+func TestConnectOpensTheBrowserAndTellsItsEnd(t *testing.T) {
+	p := newPage(t)
+	saved, err := p.SaveRegistration("", p.withEHR(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := saved.Registration.ID
+	login, err := p.Connect(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := p.Overview(); err != nil || o.Connections[0].Connecting == nil || o.Connections[0].Connecting.ID != login.ID {
+		t.Errorf("%+v %v", o, err)
+	}
+	if err := p.CopyLink(login.ID); err != nil || !slices.Equal(p.copied, []string{p.lastOpened()}) {
+		t.Errorf("copied %v (%v)", p.copied, err)
+	}
+	if err := p.OpenAgain(login.ID); err != nil || len(p.opened) != 2 {
+		t.Errorf("opened %d times (%v)", len(p.opened), err)
+	}
+	if _, err := simulator.SignIn(t.Context(), p.lastOpened(), simulator.Choice{Username: "amara", Password: "patient-pass1"}); err != nil {
+		t.Fatal(err)
+	}
+	end := await(t, p, "connect", func(e session.ConnectEvent) bool { return e.Phase != "waiting" })
+	if end.Phase != "connected" || end.Status == nil || *end.Status.Patient != "amara-nwosu" {
+		t.Errorf("%+v", end)
+	}
+	// The live test follows by itself, and learns the patient's name.
+	await(t, p, "test", func(e session.TestEvent) bool { return e.Done && e.Report != nil && e.Report.Layer == workstation.LayerAll })
+	if rp, err := p.RegistrationPage(id); err != nil || rp.Status.PatientName == nil || rp.Report == nil {
+		t.Errorf("%+v %v", rp, err)
+	}
+	e, err := p.Explore(id, "Patient/amara-nwosu")
+	if err != nil || e.Summary.ResourceType != "Patient" || !json.Valid([]byte(e.JSON)) || !strings.Contains(e.JSON, "\n  ") {
+		t.Errorf("%+v %v", e, err)
+	}
+	if s, err := p.Refresh(id); err != nil || s.RefreshedAt == nil {
+		t.Errorf("%+v %v", s, err)
+	}
+	d, err := p.Disconnect(id)
+	if err != nil || !d.Revoked || d.Status.State != workstation.NotConnected {
+		t.Errorf("%+v %v", d, err)
+	}
+	for _, e := range p.events {
+		b, err := json.Marshal(e.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range []string{"access_token\"", "refresh_token\"", "code_verifier", "state=", "code="} {
+			if strings.Contains(string(b), word) {
+				t.Errorf("the page was sent %q in a %s event: %s", word, e.name, b)
+			}
+		}
+	}
+}
+
+func TestTheWaysOutReachThePage(t *testing.T) {
+	p := newPage(t)
+	saved, err := p.SaveRegistration("", p.withEHR(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := saved.Registration.ID
+	t.Run("cancel", func(t *testing.T) {
+		login, err := p.Connect(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.CancelConnect(login.ID); err != nil {
+			t.Fatal(err)
+		}
+		await(t, p, "connect", func(e session.ConnectEvent) bool { return e.LoginID == login.ID && e.Phase == "cancelled" })
+		if err := p.OpenAgain(login.ID); fault.Code(err) != "login-not-found" {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("denied", func(t *testing.T) {
+		login, err := p.Connect(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := simulator.SignIn(t.Context(), p.lastOpened(), simulator.Choice{Username: "amara", Password: "patient-pass1", Deny: true}); err != nil {
+			t.Fatal(err)
+		}
+		e := await(t, p, "connect", func(e session.ConnectEvent) bool { return e.LoginID == login.ID && e.Phase == "failed" })
+		if e.Error == nil || e.Error.Code != "denied" || e.Error.Advice == "" {
+			t.Errorf("%+v", e.Error)
+		}
+	})
+	t.Run("no browser", func(t *testing.T) {
+		p.mu.Lock()
+		p.noOpen = errors.New("no browser here")
+		p.mu.Unlock()
+		login, err := p.Connect(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		await(t, p, "failed", func(f *fault.Error) bool { return f.Code == "browser-not-opened" })
+		// The sign-in still waits: the copied link works in any browser.
+		if _, err := simulator.SignIn(t.Context(), p.lastOpened(), simulator.Choice{Username: "amara", Password: "patient-pass1"}); err != nil {
+			t.Fatal(err)
+		}
+		await(t, p, "connect", func(e session.ConnectEvent) bool { return e.LoginID == login.ID && e.Phase == "connected" })
+	})
+}
+
+func TestALaterTestTakesThePlaceOfAnEarlierOne(t *testing.T) {
+	p := newPage(t)
+	saved, err := p.SaveRegistration("", p.withEHR(t)) // its own test begins in a second
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.StartTest(saved.Registration.ID, workstation.LayerConfiguration)
+	done := await(t, p, "test", func(e session.TestEvent) bool { return e.Done })
+	if done.Error != nil {
+		t.Errorf("the test that was asked for last did not end well: %+v", done.Error)
+	}
+	p.StartTest(saved.Registration.ID, workstation.LayerConfiguration)
+	p.CancelTest(saved.Registration.ID)
+	await(t, p, "test", func(e session.TestEvent) bool {
+		return e.Done && (e.Report != nil || e.Error != nil && e.Error.Code == "cancelled")
+	})
+	if n := len(p.events); n == 0 {
+		t.Error("nothing was told")
+	}
+}
+
+func TestLinksAreCheckedBeforeTheyAreOpened(t *testing.T) {
+	p := newPage(t)
+	for link, ok := range map[string]bool{
+		"https://fhir.epic.com/Documentation": true, "http://localhost:18340/": true, "http://127.0.0.1:18340/": true,
+		"http://ehr.example/": false, "file:///etc/passwd": false, "javascript:alert(1)": false, "https://user@ehr.example/": false, "ssh://x": false, "": false,
+	} {
+		before := len(p.opened)
+		err := p.OpenExternal(link)
+		if ok != (err == nil) || ok != (len(p.opened) == before+1) {
+			t.Errorf("%q: %v, opened %v", link, err, p.opened[before:])
+		}
+	}
+}
+
+func TestTheSandboxIsRegisteredOnce(t *testing.T) {
+	p := newPage(t)
+	first, err := p.SandboxRegister()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := p.SandboxRegister()
+	if err != nil || second.ID != first.ID {
+		t.Errorf("%+v %v", second, err)
+	}
+	s := p.SandboxStatus()
+	if !s.Running || s.FHIRBaseURL != first.FHIRBaseURL || len(s.Clients) == 0 || len(s.SignIns) == 0 {
+		t.Errorf("%+v", s)
+	}
+	if s = p.SandboxStop(); s.Running {
+		t.Error("it still runs")
+	}
+	if s, err := p.SandboxStart(); err != nil || !s.Running {
+		t.Errorf("%+v %v", s, err)
+	}
+}
+
+func TestInputErrorsReachThePageByField(t *testing.T) {
+	p := newPage(t)
+	_, err := p.SaveRegistration("", workstation.RegistrationInput{Name: "X", FHIRBaseURL: "http://ehr.example", ClientID: "a@b"})
+	f := session.PageError(err)
+	if f.Code != "invalid-registration" || f.Advice == "" || len(f.Fields) != 2 {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestCloseEndsWhatIsUnderWayAtOnce(t *testing.T) {
+	p := newPage(t)
+	saved, err := p.SaveRegistration("", p.withEHR(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Connect(saved.Registration.ID); err != nil {
+		t.Fatal(err)
+	}
+	p.StartTest(saved.Registration.ID, workstation.LayerAll)
+	done := make(chan struct{})
+	go func() { p.Close(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Error("closing takes longer than five seconds")
+	}
+}
