@@ -147,25 +147,26 @@ func first(v any, path string) string {
 	return ""
 }
 
-// patientName is a patient's name as the pages show it.
+// patientName is a patient's name as the pages show it: the first of the names.
 func (rs *records) patientName(id string) string {
 	r, ok := rs.get("Patient", id)
 	if !ok {
 		return id
 	}
-	if text := first(r.value, "name.text"); text != "" {
+	names := elements(r.value, "name")
+	if len(names) == 0 {
+		return id
+	}
+	if text := first(names[0], "text"); text != "" {
 		return text
 	}
-	var given []string
-	if names := elements(r.value, "name"); len(names) > 0 {
-		for _, g := range elements(names[0], "given") {
-			if s, ok := g.(string); ok {
-				given = append(given, s)
-			}
+	var parts []string
+	for _, g := range elements(names[0], "given") {
+		if s, ok := g.(string); ok {
+			parts = append(parts, s)
 		}
-		given = append(given, first(names[0], "family"))
 	}
-	return strings.TrimSpace(strings.Join(given, " "))
+	return strings.TrimSpace(strings.Join(append(parts, first(names[0], "family")), " "))
 }
 
 // patientChoices lists every patient for the picker, by name.
@@ -178,7 +179,7 @@ func (rs *records) patientChoices() []choice {
 		}
 		out = append(out, choice{ID: r.id, Title: rs.patientName(r.id), Detail: detail})
 	}
-	slices.SortFunc(out, func(a, b choice) int { return strings.Compare(a.Title, b.Title) })
+	slices.SortFunc(out, func(a, b choice) int { return strings.Compare(fold(a.Title), fold(b.Title)) })
 	return out
 }
 

@@ -119,6 +119,34 @@ func TestSignInPages(t *testing.T) {
 	}
 }
 
+func TestOnlyOfferedChoicesAreTaken(t *testing.T) {
+	r := start(t, Options{})
+	b, _, form := r.atSignIn(map[string]string{"scope": "launch/patient launch/encounter patient/*.rs"})
+	r.visit(b, http.MethodPost, r.Origin()+"/auth/signin", withFields(form, "username", "sofia", "password", patientPassword))
+	for _, id := range []string{"walter-eriksen", "nobody", ""} {
+		if resp, _ := r.visit(b, http.MethodPost, r.Origin()+"/auth/patient", withFields(form, "patient", id)); resp.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("patient %q: %d", id, resp.StatusCode)
+		}
+	}
+	r.visit(b, http.MethodPost, r.Origin()+"/auth/patient", withFields(form, "patient", "luca-marchetti"))
+	for _, id := range []string{"sofia-marchetti-visit-1", ""} {
+		if resp, _ := r.visit(b, http.MethodPost, r.Origin()+"/auth/encounter", withFields(form, "encounter", id)); resp.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("encounter %q: %d", id, resp.StatusCode)
+		}
+	}
+	r.visit(b, http.MethodPost, r.Origin()+"/auth/encounter", withFields(form, "encounter", "luca-marchetti-visit-1"))
+	// A scope that was not asked for is not granted, whatever the form says.
+	resp, _ := r.visit(b, http.MethodPost, r.Origin()+"/auth/consent", withFields(form, "decision", "allow", "scope", "patient/*.rs", "scope", "user/*.rs"))
+	to, err := resp.Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body := r.post("/auth/token", exchangeForm(to.Query().Get("code")), nil)
+	if body["scope"] != "patient/*.rs" || body["patient"] != "luca-marchetti" || body["encounter"] != nil {
+		t.Errorf("%v", body)
+	}
+}
+
 func TestConsentAnswersOnce(t *testing.T) {
 	r := start(t, Options{})
 	b, _, form := r.atSignIn(nil)
@@ -231,7 +259,12 @@ func TestSignInOpensTheCallback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	query := <-got
+	var query url.Values
+	select {
+	case query = <-got:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the app was not called back")
+	}
 	if query.Get("code") == "" || query.Get("tenant") != "7" || !strings.HasPrefix(final, redirect+"&") {
 		t.Errorf("the app was sent %v", query)
 	}

@@ -234,6 +234,29 @@ func TestRefreshNeverWidens(t *testing.T) {
 	}
 }
 
+func TestARefreshTokenIsOneClients(t *testing.T) {
+	r := start(t, Options{})
+	token := word(r.connect(nil, Choice{})["refresh_token"])
+	other := refreshForm(token)
+	other.Set("client_id", "chartkey-provider")
+	if resp, body := r.post("/auth/token", other, nil); resp.StatusCode != 400 || body["error"] != "invalid_grant" {
+		t.Errorf("another client: %d %v", resp.StatusCode, body)
+	}
+	if resp, _ := r.post("/auth/token", refreshForm(token), nil); resp.StatusCode != 200 {
+		t.Errorf("its own client afterwards: %d", resp.StatusCode)
+	}
+}
+
+func TestOnlineAccessEndsWithTheSession(t *testing.T) {
+	c := newClock()
+	r := start(t, Options{Now: c.Now, Settings: Settings{AccessTokenLife: 24 * time.Hour, OnlineLife: time.Hour}})
+	body := r.connect(map[string]string{"scope": "online_access patient/*.rs"}, Choice{})
+	c.add(time.Hour)
+	if resp, _ := r.post("/auth/token", refreshForm(word(body["refresh_token"])), nil); resp.StatusCode != 400 || !strings.Contains(r.lastVerdict(), "expired") {
+		t.Errorf("%d %q", resp.StatusCode, r.lastVerdict())
+	}
+}
+
 func TestHowLongAccessLasts(t *testing.T) {
 	for name, test := range map[string]struct {
 		scope          string

@@ -156,6 +156,12 @@ func adaptExamples(dir string) ([]object, error) {
 		for _, field := range []string{"name", "address", "maritalStatus"} {
 			if v, ok := person[field]; ok {
 				v, _ = a.clean(v, refs, 0)
+				if names, ok := v.([]any); ok && field == "name" {
+					// The example's text is a nickname, which is no way to name a record.
+					for _, n := range names {
+						delete(n.(object), "text")
+					}
+				}
 				resources[0][field] = v
 			}
 		}
