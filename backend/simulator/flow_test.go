@@ -2,8 +2,6 @@ package simulator
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -248,9 +246,4 @@ func newBrowser(t testing.TB, r running) *http.Client {
 		t.Fatal(err)
 	}
 	return &http.Client{Jar: jar, Transport: r.http.Transport, CheckRedirect: r.http.CheckRedirect, Timeout: 10 * time.Second}
-}
-
-func challengeOf(verifier string) string {
-	sum := sha256.Sum256([]byte(verifier))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

@@ -259,12 +259,11 @@ func TestOnlineAccessEndsWithTheSession(t *testing.T) {
 
 func TestHowLongAccessLasts(t *testing.T) {
 	for name, test := range map[string]struct {
-		scope          string
-		refresh        bool
-		still, noMore  time.Duration
-		settings       Settings
-		access         time.Duration
-		codeOfTheToken string
+		scope         string
+		refresh       bool
+		still, noMore time.Duration
+		settings      Settings
+		access        time.Duration
 	}{
 		"offline":     {scope: "offline_access patient/*.rs", refresh: true, still: 89 * 24 * time.Hour, noMore: 25 * time.Hour, access: time.Hour},
 		"online":      {scope: "online_access patient/*.rs", refresh: true, still: 7 * time.Hour, noMore: 2 * time.Hour, access: time.Hour},
