@@ -274,10 +274,13 @@ func (s *Session) Connect(id string) (workstation.LoginInfo, error) {
 			s.runTest(id, workstation.LayerAll, 0)
 		}
 	})
-	// A browser that does not start is no end of the sign-in: the link can be copied.
-	if err := s.hooks.OpenBrowser(login.AuthorizationURL()); err != nil {
-		s.hooks.Emit("failed", browserFault(err))
-	}
+	// Some launchers return only when the browser is closed. One that does not
+	// start is no end of the sign-in: the link can be copied.
+	go func() {
+		if err := s.hooks.OpenBrowser(login.AuthorizationURL()); err != nil {
+			s.hooks.Emit("failed", browserFault(err))
+		}
+	}()
 	return info, nil
 }
 
@@ -398,8 +401,17 @@ type PageFault struct {
 	Fields []workstation.FieldProblem `json:"fields,omitempty"`
 }
 
-// PageError gives the page's form of any error.
-func PageError(err error) PageFault {
+// PageError gives the page's form of any error as JSON: Wails makes a string
+// of what a method rejects with.
+func PageError(err error) string {
+	text, err := json.Marshal(pageFault(err))
+	if err != nil {
+		return `{"code":"internal","message":"An error could not be told.","advice":"Try again.","retryable":true}`
+	}
+	return string(text)
+}
+
+func pageFault(err error) PageFault {
 	f := workstation.Fault(err)
 	p := PageFault{Code: f.Code, Message: f.Message, Advice: f.Advice, Retryable: f.Retryable}
 	var invalid *workstation.InvalidInput

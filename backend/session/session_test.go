@@ -134,13 +134,20 @@ func await[T any](t *testing.T, p *page, name string, fits func(T) bool) T {
 	}
 }
 
-func (p *page) lastOpened() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.opened) == 0 {
-		return ""
+// browsed gives the n-th address that the system browser was opened with, waiting for it.
+func (p *page) browsed(t *testing.T, n int) string {
+	t.Helper()
+	for range 400 {
+		p.mu.Lock()
+		opened := slices.Clone(p.opened)
+		p.mu.Unlock()
+		if len(opened) >= n {
+			return opened[n-1]
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
-	return p.opened[len(p.opened)-1]
+	t.Fatalf("the browser was not opened %d times", n)
+	return ""
 }
 
 func TestSaveIsFollowedByATestOfItself(t *testing.T) {
@@ -178,13 +185,13 @@ func TestConnectOpensTheBrowserAndTellsItsEnd(t *testing.T) {
 	if o, err := p.Overview(); err != nil || o.Connections[0].Connecting == nil || o.Connections[0].Connecting.ID != login.ID {
 		t.Errorf("%+v %v", o, err)
 	}
-	if err := p.CopyLink(login.ID); err != nil || !slices.Equal(p.copied, []string{p.lastOpened()}) {
+	if err := p.CopyLink(login.ID); err != nil || !slices.Equal(p.copied, []string{p.browsed(t, 1)}) {
 		t.Errorf("copied %v (%v)", p.copied, err)
 	}
-	if err := p.OpenAgain(login.ID); err != nil || len(p.opened) != 2 {
-		t.Errorf("opened %d times (%v)", len(p.opened), err)
+	if err := p.OpenAgain(login.ID); err != nil {
+		t.Error(err)
 	}
-	if _, err := simulator.SignIn(t.Context(), p.lastOpened(), simulator.Choice{Username: "amara", Password: "patient-pass1"}); err != nil {
+	if _, err := simulator.SignIn(t.Context(), p.browsed(t, 2), simulator.Choice{Username: "amara", Password: "patient-pass1"}); err != nil {
 		t.Fatal(err)
 	}
 	end := await(t, p, "connect", func(e session.ConnectEvent) bool { return e.Phase != "waiting" })
@@ -245,7 +252,7 @@ func TestTheWaysOutReachThePage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := simulator.SignIn(t.Context(), p.lastOpened(), simulator.Choice{Username: "amara", Password: "patient-pass1", Deny: true}); err != nil {
+		if _, err := simulator.SignIn(t.Context(), p.browsed(t, 2), simulator.Choice{Username: "amara", Password: "patient-pass1", Deny: true}); err != nil {
 			t.Fatal(err)
 		}
 		e := await(t, p, "connect", func(e session.ConnectEvent) bool { return e.LoginID == login.ID && e.Phase == "failed" })
@@ -263,7 +270,7 @@ func TestTheWaysOutReachThePage(t *testing.T) {
 		}
 		await(t, p, "failed", func(f *fault.Error) bool { return f.Code == "browser-not-opened" })
 		// The sign-in still waits: the copied link works in any browser.
-		if _, err := simulator.SignIn(t.Context(), p.lastOpened(), simulator.Choice{Username: "amara", Password: "patient-pass1"}); err != nil {
+		if _, err := simulator.SignIn(t.Context(), p.browsed(t, 3), simulator.Choice{Username: "amara", Password: "patient-pass1"}); err != nil {
 			t.Fatal(err)
 		}
 		await(t, p, "connect", func(e session.ConnectEvent) bool { return e.LoginID == login.ID && e.Phase == "connected" })
@@ -330,7 +337,10 @@ func TestTheSandboxIsRegisteredOnce(t *testing.T) {
 func TestInputErrorsReachThePageByField(t *testing.T) {
 	p := newPage(t)
 	_, err := p.SaveRegistration("", workstation.RegistrationInput{Name: "X", FHIRBaseURL: "http://ehr.example", ClientID: "a@b"})
-	f := session.PageError(err)
+	var f session.PageFault
+	if err := json.Unmarshal([]byte(session.PageError(err)), &f); err != nil {
+		t.Fatal(err)
+	}
 	if f.Code != "invalid-registration" || f.Advice == "" || len(f.Fields) != 2 {
 		t.Errorf("%+v", f)
 	}

@@ -19,7 +19,7 @@ type Request struct {
 	// Number counts the requests of this server from 1.
 	Number uint64 `json:"number"`
 	// At is when the request arrived, in UTC.
-	At       time.Time     `json:"at"`
+	At       time.Time     `json:"at" ts_type:"string"`
 	Duration time.Duration `json:"duration_ns"`
 	Method   string        `json:"method"`
 	Path     string        `json:"path"`

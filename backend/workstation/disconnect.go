@@ -68,7 +68,12 @@ func (w *Workstation) Disconnect(ctx context.Context, ref string, mode RevokeMod
 }
 
 func (w *Workstation) forget(ctx context.Context, reg store.Registration, g store.Grant) error {
-	err := w.store.Update(ctx, func(q *store.Queries) error {
+	// What the test found of the configuration stays true; what it saw through the grant goes with it.
+	report, err := w.LatestReport(ctx, reg.ID)
+	if err != nil {
+		w.log.Warn("the latest test could not be read", "error", err)
+	}
+	err = w.store.Update(ctx, func(q *store.Queries) error {
 		if _, err := q.DeleteGrant(ctx, g.ID); err != nil {
 			return err
 		}
@@ -80,6 +85,11 @@ func (w *Workstation) forget(ctx context.Context, reg store.Registration, g stor
 	}
 	if err := os.Remove(filepath.Join(w.home, "locks", g.ID)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		w.log.Warn("a refresh lock's file stays behind", "error", err)
+	}
+	if report != nil {
+		if report = report.withoutLive(); report != nil {
+			return w.keepReport(ctx, *report)
+		}
 	}
 	return nil
 }

@@ -352,7 +352,7 @@ func (r *testRun) live(ctx context.Context, alone bool) {
 		if c, err = r.w.openContext(ctx, g); err != nil {
 			return failed(err)
 		}
-		return passed("Connected on %s.", fromMillis(g.ConnectedAt).Format(time.RFC3339))
+		return passed("Connected on %s.", readable(g.ConnectedAt))
 	}) {
 		r.skip(l, "Not tried, because there is no grant to use.", liveChecks[1:]...)
 		return
@@ -374,6 +374,9 @@ func (r *testRun) live(ctx context.Context, alone bool) {
 	r.check(l, "identity", liveChecks[3][1], func() outcome { return r.identity(ctx, source.g, c, subject, path) })
 }
 
+// readable gives a stored time for a sentence.
+func readable(ms int64) string { return fromMillis(ms).Format("2006-01-02 15:04 MST") }
+
 func (r *testRun) token(ctx context.Context, source *tokenSource) outcome {
 	before := source.g.Version
 	if _, err := source.token(ctx); err != nil {
@@ -382,7 +385,7 @@ func (r *testRun) token(ctx context.Context, source *tokenSource) outcome {
 	g := source.g
 	until := "the EHR did not say for how long"
 	if g.AccessExpiresAt != nil {
-		until = "until " + fromMillis(*g.AccessExpiresAt).Format(time.RFC3339)
+		until = "until " + readable(*g.AccessExpiresAt)
 	}
 	if g.Version > before {
 		return passed("It had run out and was renewed; usable %s.", until)
@@ -517,6 +520,18 @@ func (w *Workstation) keepReport(ctx context.Context, report TestReport) error {
 	return w.store.SaveTestReport(ctx, store.SaveTestReportParams{
 		RegistrationID: report.RegistrationID, ProfileID: w.owner.ID, Layer: string(report.Layer), OK: report.OK, StartedAt: report.StartedAt.UnixMilli(), Report: sealed,
 	})
+}
+
+// withoutLive gives the report without what concerns a grant, or nil where
+// nothing is left.
+func (r TestReport) withoutLive() *TestReport {
+	r.Checks = slices.DeleteFunc(slices.Clone(r.Checks), func(c Check) bool { return c.Layer == LayerLive })
+	if len(r.Checks) == 0 {
+		return nil
+	}
+	r.Layer = LayerConfiguration
+	r.OK = !slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Result == Fail })
+	return &r
 }
 
 // LatestReport gives the report of the latest test, or nil where there is

@@ -209,6 +209,10 @@ func TestTheMainJob(t *testing.T) {
 	}
 	_, err = b.Read(t.Context(), reg.ID, "Patient/amara-nwosu")
 	wantCode(t, err, "not-connected")
+	latest, err = b.LatestReport(t.Context(), reg.ID)
+	if err != nil || latest == nil || slices.ContainsFunc(latest.Checks, func(c workstation.Check) bool { return c.Layer == workstation.LayerLive }) {
+		t.Errorf("after the disconnect the report is %+v (%v)", latest, err)
+	}
 }
 
 func TestAConfidentialClientKeepsItsSecretSealed(t *testing.T) {

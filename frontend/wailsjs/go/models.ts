@@ -510,8 +510,7 @@ export namespace simulator {
 	
 	export class Request {
 	    number: number;
-	    // Go type: time
-	    at: any;
+	    at: string;
 	    duration_ns: number;
 	    method: string;
 	    path: string;
@@ -527,7 +526,7 @@ export namespace simulator {
 	    constructor(source: any = {}) {
 	        if ('string' === typeof source) source = JSON.parse(source);
 	        this.number = source["number"];
-	        this.at = this.convertValues(source["at"], null);
+	        this.at = source["at"];
 	        this.duration_ns = source["duration_ns"];
 	        this.method = source["method"];
 	        this.path = source["path"];
@@ -536,24 +535,6 @@ export namespace simulator {
 	        this.client_id = source["client_id"];
 	        this.verdict = source["verdict"];
 	    }
-	
-		convertValues(a: any, classs: any, asMap: boolean = false): any {
-		    if (!a) {
-		        return a;
-		    }
-		    if (a.slice && a.map) {
-		        return (a as any[]).map(elem => this.convertValues(elem, classs));
-		    } else if ("object" === typeof a) {
-		        if (asMap) {
-		            for (const key of Object.keys(a)) {
-		                a[key] = new classs(a[key]);
-		            }
-		            return a;
-		        }
-		        return new classs(a);
-		    }
-		    return a;
-		}
 	}
 
 }
