@@ -151,6 +151,7 @@ $(PASSED)/window: $(GO_SOURCES) $(PAGE_SOURCES) $(E2E_SOURCES) | build accessibi
 
 BENCHTIME ?= 200ms
 bench: need-go ## benchmarks of the backend, as a table
+	@mkdir -p build/bin
 	CGO_ENABLED=0 go test -tags headless -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./backend/... | tee build/bin/bench.txt | awk -f build/bench.awk
 
 FUZZTIME ?= 10s
@@ -159,7 +160,7 @@ fuzz: need-go ## each fuzz target for FUZZTIME (10s)
 	| sed -n 's/.*"Package":"\([^"]*\)","Output":"\(Fuzz[A-Za-z0-9_]*\).*/\1 \2/p' \
 	| while read -r package target; do \
 		echo "$$package $$target"; \
-		go test -tags headless -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		go test -tags headless -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done
 
 # Wails runs the program to read what it binds. It gets as far as opening its data folder; no window is opened.
