@@ -163,3 +163,17 @@ func Default(audience string, v Version) Set {
 	}
 	return Grammar(texts).In(v)
 }
+
+// ForLaunch gives the set as an EHR launch asks for it: "launch" in place of
+// the context scopes of a standalone launch, because the EHR has chosen patient
+// and encounter already (SMART App Launch 2.2, "EHR launch").
+func (set Set) ForLaunch() Set {
+	out := Grammar([]string{"launch"})
+	for _, s := range set {
+		if s.Kind == Launch && (s.Type == "" || s.Type == "patient" || s.Type == "encounter") {
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}

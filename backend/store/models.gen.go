@@ -41,6 +41,18 @@ type Grant struct {
 	LastError       string
 	ConnectedAt     int64
 	RefreshedAt     *int64
+	Accepted        bool
+}
+
+type Issuer struct {
+	Issuer         string
+	Received       string
+	Decision       string
+	RegistrationID *string
+	Launches       int64
+	FirstSeen      int64
+	LastSeen       int64
+	DecidedAt      *int64
 }
 
 type Profile struct {
@@ -56,6 +68,7 @@ type Registration struct {
 	EHR          string
 	Environment  string
 	FHIRBaseURL  string
+	Issuer       string
 	ClientID     string
 	ClientType   string
 	ClientSecret []byte
@@ -66,6 +79,11 @@ type Registration struct {
 	LaunchURL    string
 	CreatedAt    int64
 	UpdatedAt    int64
+}
+
+type Setting struct {
+	Name  string
+	Value string
 }
 
 type TestReport struct {

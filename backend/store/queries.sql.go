@@ -9,6 +9,23 @@ import (
 	"context"
 )
 
+const acceptGrant = `-- name: AcceptGrant :execrows
+UPDATE grants SET accepted = 1 WHERE id = ? AND profile_id = ?
+`
+
+type AcceptGrantParams struct {
+	ID        string
+	ProfileID string
+}
+
+func (q *Queries) AcceptGrant(ctx context.Context, arg AcceptGrantParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, acceptGrant, arg.ID, arg.ProfileID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const allDiscovery = `-- name: AllDiscovery :many
 SELECT fhir_base_url, configuration, fetched_at, expires_at FROM discovery
 `
@@ -107,6 +124,32 @@ func (q *Queries) DataKey(ctx context.Context, owner string) ([]byte, error) {
 	return wrapped, err
 }
 
+const decideIssuer = `-- name: DecideIssuer :exec
+INSERT INTO issuer (issuer, received, decision, registration_id, launches, first_seen, last_seen, decided_at)
+VALUES (?, ?, ?, ?, 0, ?5, ?5, ?5)
+ON CONFLICT (issuer) DO UPDATE
+SET decision = excluded.decision, registration_id = excluded.registration_id, decided_at = excluded.decided_at
+`
+
+type DecideIssuerParams struct {
+	Issuer         string
+	Received       string
+	Decision       string
+	RegistrationID *string
+	At             int64
+}
+
+func (q *Queries) DecideIssuer(ctx context.Context, arg DecideIssuerParams) error {
+	_, err := q.db.ExecContext(ctx, decideIssuer,
+		arg.Issuer,
+		arg.Received,
+		arg.Decision,
+		arg.RegistrationID,
+		arg.At,
+	)
+	return err
+}
+
 const deleteConnectFailure = `-- name: DeleteConnectFailure :exec
 DELETE FROM connect_failure WHERE registration_id = ? AND profile_id = ?
 `
@@ -198,8 +241,64 @@ func (q *Queries) ForgetDiscovery(ctx context.Context, fhirBaseUrl string) error
 	return err
 }
 
+const forgetIssuer = `-- name: ForgetIssuer :execrows
+DELETE FROM issuer WHERE issuer = ?
+`
+
+func (q *Queries) ForgetIssuer(ctx context.Context, issuer string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, forgetIssuer, issuer)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const forgetOldPendingIssuers = `-- name: ForgetOldPendingIssuers :exec
+DELETE FROM issuer WHERE decision = 'pending'
+  AND issuer NOT IN (SELECT i.issuer FROM issuer i WHERE i.decision = 'pending' ORDER BY i.last_seen DESC LIMIT ?)
+`
+
+func (q *Queries) ForgetOldPendingIssuers(ctx context.Context, limit int64) error {
+	_, err := q.db.ExecContext(ctx, forgetOldPendingIssuers, limit)
+	return err
+}
+
+const grant = `-- name: Grant :one
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE id = ? AND profile_id = ?
+`
+
+type GrantParams struct {
+	ID        string
+	ProfileID string
+}
+
+func (q *Queries) Grant(ctx context.Context, arg GrantParams) (Grant, error) {
+	row := q.db.QueryRowContext(ctx, grant, arg.ID, arg.ProfileID)
+	var i Grant
+	err := row.Scan(
+		&i.ID,
+		&i.RegistrationID,
+		&i.ProfileID,
+		&i.Kind,
+		&i.Version,
+		&i.FHIRBaseURL,
+		&i.AccessToken,
+		&i.RefreshToken,
+		&i.Context,
+		&i.ScopesRequested,
+		&i.ScopesGranted,
+		&i.AccessExpiresAt,
+		&i.Ended,
+		&i.LastError,
+		&i.ConnectedAt,
+		&i.RefreshedAt,
+		&i.Accepted,
+	)
+	return i, err
+}
+
 const grantsOfProfile = `-- name: GrantsOfProfile :many
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at FROM grants WHERE profile_id = ? ORDER BY connected_at, id
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE profile_id = ? ORDER BY connected_at, id
 `
 
 func (q *Queries) GrantsOfProfile(ctx context.Context, profileID string) ([]Grant, error) {
@@ -228,6 +327,7 @@ func (q *Queries) GrantsOfProfile(ctx context.Context, profileID string) ([]Gran
 			&i.LastError,
 			&i.ConnectedAt,
 			&i.RefreshedAt,
+			&i.Accepted,
 		); err != nil {
 			return nil, err
 		}
@@ -243,7 +343,7 @@ func (q *Queries) GrantsOfProfile(ctx context.Context, profileID string) ([]Gran
 }
 
 const grantsOfRegistration = `-- name: GrantsOfRegistration :many
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at FROM grants WHERE registration_id = ? ORDER BY connected_at, id
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE registration_id = ? ORDER BY connected_at, id
 `
 
 func (q *Queries) GrantsOfRegistration(ctx context.Context, registrationID string) ([]Grant, error) {
@@ -272,6 +372,7 @@ func (q *Queries) GrantsOfRegistration(ctx context.Context, registrationID strin
 			&i.LastError,
 			&i.ConnectedAt,
 			&i.RefreshedAt,
+			&i.Accepted,
 		); err != nil {
 			return nil, err
 		}
@@ -303,8 +404,8 @@ func (q *Queries) InsertDataKey(ctx context.Context, arg InsertDataKeyParams) er
 
 const insertGrant = `-- name: InsertGrant :exec
 INSERT INTO grants (id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context,
-                    scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertGrantParams struct {
@@ -324,6 +425,7 @@ type InsertGrantParams struct {
 	LastError       string
 	ConnectedAt     int64
 	RefreshedAt     *int64
+	Accepted        bool
 }
 
 func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) error {
@@ -344,6 +446,7 @@ func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) error 
 		arg.LastError,
 		arg.ConnectedAt,
 		arg.RefreshedAt,
+		arg.Accepted,
 	)
 	return err
 }
@@ -370,9 +473,9 @@ func (q *Queries) InsertProfile(ctx context.Context, arg InsertProfileParams) er
 }
 
 const insertRegistration = `-- name: InsertRegistration :exec
-INSERT INTO registration (id, name, ehr, environment, fhir_base_url, client_id, client_type, client_secret, auth_method,
+INSERT INTO registration (id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method,
                           audience, scopes, redirect_uris, launch_url, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertRegistrationParams struct {
@@ -381,6 +484,7 @@ type InsertRegistrationParams struct {
 	EHR          string
 	Environment  string
 	FHIRBaseURL  string
+	Issuer       string
 	ClientID     string
 	ClientType   string
 	ClientSecret []byte
@@ -400,6 +504,7 @@ func (q *Queries) InsertRegistration(ctx context.Context, arg InsertRegistration
 		arg.EHR,
 		arg.Environment,
 		arg.FHIRBaseURL,
+		arg.Issuer,
 		arg.ClientID,
 		arg.ClientType,
 		arg.ClientSecret,
@@ -435,6 +540,131 @@ func (q *Queries) InsertVault(ctx context.Context, arg InsertVaultParams) error 
 	return err
 }
 
+const issuer = `-- name: Issuer :one
+SELECT issuer, received, decision, registration_id, launches, first_seen, last_seen, decided_at FROM issuer WHERE issuer = ?
+`
+
+func (q *Queries) Issuer(ctx context.Context, issuer string) (Issuer, error) {
+	row := q.db.QueryRowContext(ctx, issuer, issuer)
+	var i Issuer
+	err := row.Scan(
+		&i.Issuer,
+		&i.Received,
+		&i.Decision,
+		&i.RegistrationID,
+		&i.Launches,
+		&i.FirstSeen,
+		&i.LastSeen,
+		&i.DecidedAt,
+	)
+	return i, err
+}
+
+const issuers = `-- name: Issuers :many
+SELECT issuer, received, decision, registration_id, launches, first_seen, last_seen, decided_at FROM issuer ORDER BY last_seen DESC, issuer
+`
+
+func (q *Queries) Issuers(ctx context.Context) ([]Issuer, error) {
+	rows, err := q.db.QueryContext(ctx, issuers)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Issuer
+	for rows.Next() {
+		var i Issuer
+		if err := rows.Scan(
+			&i.Issuer,
+			&i.Received,
+			&i.Decision,
+			&i.RegistrationID,
+			&i.Launches,
+			&i.FirstSeen,
+			&i.LastSeen,
+			&i.DecidedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const latestLaunchGrant = `-- name: LatestLaunchGrant :one
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'launch' AND accepted = 1
+ORDER BY connected_at DESC, id LIMIT 1
+`
+
+type LatestLaunchGrantParams struct {
+	RegistrationID string
+	ProfileID      string
+}
+
+func (q *Queries) LatestLaunchGrant(ctx context.Context, arg LatestLaunchGrantParams) (Grant, error) {
+	row := q.db.QueryRowContext(ctx, latestLaunchGrant, arg.RegistrationID, arg.ProfileID)
+	var i Grant
+	err := row.Scan(
+		&i.ID,
+		&i.RegistrationID,
+		&i.ProfileID,
+		&i.Kind,
+		&i.Version,
+		&i.FHIRBaseURL,
+		&i.AccessToken,
+		&i.RefreshToken,
+		&i.Context,
+		&i.ScopesRequested,
+		&i.ScopesGranted,
+		&i.AccessExpiresAt,
+		&i.Ended,
+		&i.LastError,
+		&i.ConnectedAt,
+		&i.RefreshedAt,
+		&i.Accepted,
+	)
+	return i, err
+}
+
+const oldLaunchGrants = `-- name: OldLaunchGrants :many
+SELECT id FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'launch'
+ORDER BY connected_at DESC, id LIMIT -1 OFFSET ?
+`
+
+type OldLaunchGrantsParams struct {
+	RegistrationID string
+	ProfileID      string
+	Offset         int64
+}
+
+func (q *Queries) OldLaunchGrants(ctx context.Context, arg OldLaunchGrantsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, oldLaunchGrants, arg.RegistrationID, arg.ProfileID, arg.Offset)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const profiles = `-- name: Profiles :many
 SELECT id, name, role, created_at FROM profile ORDER BY created_at, id
 `
@@ -468,7 +698,7 @@ func (q *Queries) Profiles(ctx context.Context) ([]Profile, error) {
 }
 
 const registration = `-- name: Registration :one
-SELECT id, name, ehr, environment, fhir_base_url, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, launch_url, created_at, updated_at FROM registration WHERE id = ?
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, launch_url, created_at, updated_at FROM registration WHERE id = ?
 `
 
 func (q *Queries) Registration(ctx context.Context, id string) (Registration, error) {
@@ -480,6 +710,7 @@ func (q *Queries) Registration(ctx context.Context, id string) (Registration, er
 		&i.EHR,
 		&i.Environment,
 		&i.FHIRBaseURL,
+		&i.Issuer,
 		&i.ClientID,
 		&i.ClientType,
 		&i.ClientSecret,
@@ -495,7 +726,7 @@ func (q *Queries) Registration(ctx context.Context, id string) (Registration, er
 }
 
 const registrationByName = `-- name: RegistrationByName :one
-SELECT id, name, ehr, environment, fhir_base_url, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, launch_url, created_at, updated_at FROM registration WHERE name = ? COLLATE NOCASE
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, launch_url, created_at, updated_at FROM registration WHERE name = ? COLLATE NOCASE
 `
 
 func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registration, error) {
@@ -507,6 +738,7 @@ func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registra
 		&i.EHR,
 		&i.Environment,
 		&i.FHIRBaseURL,
+		&i.Issuer,
 		&i.ClientID,
 		&i.ClientType,
 		&i.ClientSecret,
@@ -522,7 +754,7 @@ func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registra
 }
 
 const registrations = `-- name: Registrations :many
-SELECT id, name, ehr, environment, fhir_base_url, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, launch_url, created_at, updated_at FROM registration ORDER BY name COLLATE NOCASE, id
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, launch_url, created_at, updated_at FROM registration ORDER BY name COLLATE NOCASE, id
 `
 
 func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
@@ -540,6 +772,51 @@ func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
 			&i.EHR,
 			&i.Environment,
 			&i.FHIRBaseURL,
+			&i.Issuer,
+			&i.ClientID,
+			&i.ClientType,
+			&i.ClientSecret,
+			&i.AuthMethod,
+			&i.Audience,
+			&i.Scopes,
+			&i.RedirectURIs,
+			&i.LaunchURL,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const registrationsByIssuer = `-- name: RegistrationsByIssuer :many
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, launch_url, created_at, updated_at FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id
+`
+
+func (q *Queries) RegistrationsByIssuer(ctx context.Context, issuer string) ([]Registration, error) {
+	rows, err := q.db.QueryContext(ctx, registrationsByIssuer, issuer)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Registration
+	for rows.Next() {
+		var i Registration
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.EHR,
+			&i.Environment,
+			&i.FHIRBaseURL,
+			&i.Issuer,
 			&i.ClientID,
 			&i.ClientType,
 			&i.ClientSecret,
@@ -671,6 +948,23 @@ func (q *Queries) SaveTestReport(ctx context.Context, arg SaveTestReportParams) 
 	return err
 }
 
+const seeIssuer = `-- name: SeeIssuer :exec
+INSERT INTO issuer (issuer, received, decision, registration_id, launches, first_seen, last_seen, decided_at)
+VALUES (?, ?, 'pending', NULL, 1, ?3, ?3, NULL)
+ON CONFLICT (issuer) DO UPDATE SET launches = launches + 1, last_seen = excluded.last_seen
+`
+
+type SeeIssuerParams struct {
+	Issuer   string
+	Received string
+	SeenAt   int64
+}
+
+func (q *Queries) SeeIssuer(ctx context.Context, arg SeeIssuerParams) error {
+	_, err := q.db.ExecContext(ctx, seeIssuer, arg.Issuer, arg.Received, arg.SeenAt)
+	return err
+}
+
 const setAuthMethod = `-- name: SetAuthMethod :exec
 UPDATE registration SET auth_method = ? WHERE id = ?
 `
@@ -724,8 +1018,33 @@ func (q *Queries) SetGrantError(ctx context.Context, arg SetGrantErrorParams) (i
 	return result.RowsAffected()
 }
 
+const setSetting = `-- name: SetSetting :exec
+INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+`
+
+type SetSettingParams struct {
+	Name  string
+	Value string
+}
+
+func (q *Queries) SetSetting(ctx context.Context, arg SetSettingParams) error {
+	_, err := q.db.ExecContext(ctx, setSetting, arg.Name, arg.Value)
+	return err
+}
+
+const setting = `-- name: Setting :one
+SELECT value FROM setting WHERE name = ?
+`
+
+func (q *Queries) Setting(ctx context.Context, name string) (string, error) {
+	row := q.db.QueryRowContext(ctx, setting, name)
+	var value string
+	err := row.Scan(&value)
+	return value, err
+}
+
 const standaloneGrant = `-- name: StandaloneGrant :one
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone'
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone'
 `
 
 type StandaloneGrantParams struct {
@@ -753,6 +1072,7 @@ func (q *Queries) StandaloneGrant(ctx context.Context, arg StandaloneGrantParams
 		&i.LastError,
 		&i.ConnectedAt,
 		&i.RefreshedAt,
+		&i.Accepted,
 	)
 	return i, err
 }
@@ -821,7 +1141,7 @@ func (q *Queries) TestReportsOfProfile(ctx context.Context, profileID string) ([
 
 const updateRegistration = `-- name: UpdateRegistration :execrows
 UPDATE registration
-SET name = ?, ehr = ?, environment = ?, fhir_base_url = ?, client_id = ?, client_type = ?, client_secret = ?, auth_method = ?,
+SET name = ?, ehr = ?, environment = ?, fhir_base_url = ?, issuer = ?, client_id = ?, client_type = ?, client_secret = ?, auth_method = ?,
     audience = ?, scopes = ?, redirect_uris = ?, launch_url = ?, updated_at = ?
 WHERE id = ?
 `
@@ -831,6 +1151,7 @@ type UpdateRegistrationParams struct {
 	EHR          string
 	Environment  string
 	FHIRBaseURL  string
+	Issuer       string
 	ClientID     string
 	ClientType   string
 	ClientSecret []byte
@@ -849,6 +1170,7 @@ func (q *Queries) UpdateRegistration(ctx context.Context, arg UpdateRegistration
 		arg.EHR,
 		arg.Environment,
 		arg.FHIRBaseURL,
+		arg.Issuer,
 		arg.ClientID,
 		arg.ClientType,
 		arg.ClientSecret,

@@ -50,8 +50,10 @@ type Login struct {
 	LoginInfo
 
 	url    string
+	kind   string
 	end    context.CancelCauseFunc
-	done   chan struct{}
+	back   chan struct{} // closed when the browser has come back
+	done   chan struct{} // closed when the outcome is known
 	once   sync.Once
 	status Status
 	err    error
@@ -121,55 +123,82 @@ func (w *Workstation) BeginConnect(ctx context.Context, ref string, o ConnectOpt
 	if err != nil {
 		return nil, w.failedConnect(ctx, reg.ID, err)
 	}
-	return w.startLogin(ctx, reg, auth, cfg, o.Timeout)
+	return w.startLogin(ctx, signIn{reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg.ScopeVersion()), kind: standalone, accepted: true, timeout: o.Timeout})
 }
 
-func (w *Workstation) startLogin(ctx context.Context, reg store.Registration, auth smart.ClientAuth, cfg smart.Configuration, timeout time.Duration) (*Login, error) {
-	if timeout <= 0 {
-		timeout = DefaultConnectTimeout
+// The kinds of grant: from a sign-in that began here, and from an EHR launch.
+const (
+	standalone = "standalone"
+	ehrLaunch  = "launch"
+)
+
+// signIn is what a sign-in is made of.
+type signIn struct {
+	reg    store.Registration
+	auth   smart.ClientAuth
+	cfg    smart.Configuration
+	scopes scope.Set
+	kind   string
+	// launch is the launch value of an EHR launch.
+	launch string
+	// accepted is false where somebody has to look whose grant it is before it is used.
+	accepted bool
+	timeout  time.Duration
+}
+
+func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error) {
+	if in.timeout <= 0 {
+		in.timeout = DefaultConnectTimeout
 	}
-	timeout = min(timeout, MaxConnectTimeout)
+	in.timeout = min(in.timeout, MaxConnectTimeout)
 	// The sign-in outlives the call that began it, and ends by its own clock.
 	loginCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	login := &Login{end: end, done: make(chan struct{})}
+	login := &Login{end: end, back: make(chan struct{}), done: make(chan struct{}), kind: in.kind}
 	var authorization smart.Authorization
-	waiting, err := w.receiver.Begin(loginCtx, redirectURIs(reg), func(redirectURI string) (string, error) {
+	waiting, err := w.receiver.Begin(loginCtx, redirectURIs(in.reg), func(redirectURI string) (string, error) {
 		var err error
-		authorization, err = w.smart.Authorization(cfg, smart.AuthorizationParams{
-			ClientID: reg.ClientID, RedirectURI: redirectURI, Scopes: effectiveScopes(reg, cfg.ScopeVersion()), Aud: reg.FHIRBaseURL,
+		authorization, err = w.smart.Authorization(in.cfg, smart.AuthorizationParams{
+			ClientID: in.reg.ClientID, RedirectURI: redirectURI, Scopes: in.scopes, Aud: in.reg.FHIRBaseURL, Launch: in.launch,
 		})
 		return authorization.State, err
 	}, func(ctx context.Context, query url.Values) loopback.Page {
-		status, err := w.complete(ctx, reg, auth, cfg, authorization, query)
+		close(login.back)
+		status, err := w.complete(ctx, in, authorization, query)
 		if err != nil {
-			err = w.failedConnect(ctx, reg.ID, err)
+			err = w.failedConnect(ctx, in.reg.ID, err)
 		}
 		login.finish(status, err)
-		return resultPage(reg.Name, err)
+		return resultPage(in.reg.Name, err)
 	})
 	if err != nil {
 		end(nil)
-		return nil, w.failedConnect(ctx, reg.ID, err)
+		return nil, w.failedConnect(ctx, in.reg.ID, err)
 	}
 	now := w.now().UTC()
 	login.url = authorization.URL
 	login.LoginInfo = LoginInfo{
-		ID: uuid.NewString(), RegistrationID: reg.ID, RedirectURI: authorization.RedirectURI, Scopes: authorization.Scopes.Strings(),
-		StartedAt: now, ExpiresAt: now.Add(timeout),
+		ID: uuid.NewString(), RegistrationID: in.reg.ID, RedirectURI: authorization.RedirectURI, Scopes: authorization.Scopes.Strings(),
+		StartedAt: now, ExpiresAt: now.Add(in.timeout),
 	}
 	w.track(login, true)
-	go w.supervise(loginCtx, login, waiting, timeout)
+	w.work.Go(func() { w.supervise(loginCtx, login, waiting, in.timeout) })
 	return login, nil
 }
 
 // supervise ends a login by its outcome, its deadline or its cancellation,
-// and takes the listener away.
+// and takes the listener away. Once the browser is back, the deadline no
+// longer counts: what happens then has deadlines of its own.
 func (w *Workstation) supervise(ctx context.Context, login *Login, waiting *loopback.Login, timeout time.Duration) {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	var err error
 	select {
-	case <-login.done:
+	case <-login.back:
+		select {
+		case <-login.done:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	case <-timer.C:
@@ -215,7 +244,7 @@ func (w *Workstation) LoginOf(registrationID string) *LoginInfo {
 	w.loginMu.Lock()
 	defer w.loginMu.Unlock()
 	for _, l := range w.logins {
-		if l.RegistrationID == registrationID {
+		if l.RegistrationID == registrationID && l.kind == standalone {
 			info := l.LoginInfo
 			return &info
 		}
@@ -233,29 +262,32 @@ func (w *Workstation) failedConnect(ctx context.Context, registrationID string, 
 
 // complete turns the browser's answer into a stored grant. What it says was
 // connected is on disk.
-func (w *Workstation) complete(ctx context.Context, reg store.Registration, auth smart.ClientAuth, cfg smart.Configuration, a smart.Authorization, query url.Values) (Status, error) {
-	code, err := w.smart.CheckCallback(cfg, a, query)
+func (w *Workstation) complete(ctx context.Context, in signIn, a smart.Authorization, query url.Values) (Status, error) {
+	code, err := w.smart.CheckCallback(in.cfg, a, query)
 	if err != nil {
 		return Status{}, err
 	}
-	answer, err := w.smart.Exchange(ctx, cfg, auth, a, code)
+	answer, err := w.smart.Exchange(ctx, in.cfg, in.auth, a, code)
 	if err != nil {
 		return Status{}, err
 	}
-	if err := w.storeGrant(ctx, reg, a.Scopes, answer); err != nil {
+	id, err := w.storeGrant(ctx, in, a.Scopes, answer)
+	if err != nil {
 		return Status{}, err
 	}
-	return w.Status(ctx, reg.ID)
+	return w.Status(ctx, id)
 }
 
-func (w *Workstation) storeGrant(ctx context.Context, reg store.Registration, asked scope.Set, answer smart.TokenResponse) error {
-	id := uuid.NewString()
-	access, refresh, sealed, err := w.sealGrant(ctx, id, answer.AccessToken, answer.RefreshToken,
-		grantContext{LaunchContext: answer.Context, Warnings: answer.Warnings})
+// storeGrant seals the answer and stores it in one transaction: a standalone
+// grant in place of the earlier one, a launch grant beside all others.
+func (w *Workstation) storeGrant(ctx context.Context, in signIn, asked scope.Set, answer smart.TokenResponse) (id string, err error) {
+	id = uuid.NewString()
+	access, refresh, sealed, err := w.sealGrant(ctx, id, answer.AccessToken, answer.RefreshToken, grantContext{LaunchContext: answer.Context, Warnings: answer.Warnings})
 	if err != nil {
-		return err
+		return "", err
 	}
-	return w.store.Update(ctx, func(q *store.Queries) error {
+	reg := in.reg
+	return id, w.store.Update(ctx, func(q *store.Queries) error {
 		now, err := q.Registration(ctx, reg.ID)
 		if errors.Is(err, store.ErrNoRow) || (err == nil && (now.FHIRBaseURL != reg.FHIRBaseURL || now.ClientID != reg.ClientID)) {
 			return fault.New("registration-changed", "The registration was changed or removed while the sign-in was under way, so its result was thrown away.", "Connect again.")
@@ -264,7 +296,12 @@ func (w *Workstation) storeGrant(ctx context.Context, reg store.Registration, as
 			return err
 		}
 		key := store.DeleteStandaloneGrantParams{RegistrationID: reg.ID, ProfileID: w.owner.ID}
-		if err := q.DeleteStandaloneGrant(ctx, key); err != nil {
+		if in.kind == standalone {
+			err = q.DeleteStandaloneGrant(ctx, key)
+		} else {
+			err = w.dropOldLaunches(ctx, q, reg.ID)
+		}
+		if err != nil {
 			return err
 		}
 		if err := q.DeleteConnectFailure(ctx, store.DeleteConnectFailureParams(key)); err != nil {
@@ -276,9 +313,9 @@ func (w *Workstation) storeGrant(ctx context.Context, reg store.Registration, as
 			}
 		}
 		return q.InsertGrant(ctx, store.InsertGrantParams{
-			ID: id, RegistrationID: reg.ID, ProfileID: w.owner.ID, Kind: "standalone", Version: 1, FHIRBaseURL: reg.FHIRBaseURL,
+			ID: id, RegistrationID: reg.ID, ProfileID: w.owner.ID, Kind: in.kind, Version: 1, FHIRBaseURL: reg.FHIRBaseURL,
 			AccessToken: access, RefreshToken: refresh, Context: sealed, ScopesRequested: asked.String(), ScopesGranted: answer.Scopes.String(),
-			AccessExpiresAt: expiryMillis(answer.ExpiresAt), ConnectedAt: w.now().UnixMilli(),
+			AccessExpiresAt: expiryMillis(answer.ExpiresAt), ConnectedAt: w.now().UnixMilli(), Accepted: in.accepted,
 		})
 	})
 }

@@ -39,21 +39,21 @@ func (w *Workstation) Disconnect(ctx context.Context, ref string, mode RevokeMod
 	if mode != RevokeAuto && mode != RevokeNever {
 		return Disconnection{}, fault.Newf("invalid-revoke", "Choose auto or never.", "%q is no way to disconnect.", mode)
 	}
-	reg, err := w.registrationRow(ctx, ref)
+	reg, g, err := w.connection(ctx, ref)
 	if err != nil {
 		return Disconnection{}, err
 	}
-	g, err := w.findGrant(ctx, reg)
-	if err != nil {
-		return Disconnection{}, err
-	}
+	return w.disconnect(ctx, reg, g, mode)
+}
+
+func (w *Workstation) disconnect(ctx context.Context, reg store.Registration, g store.Grant, mode RevokeMode) (Disconnection, error) {
 	// A refresh under way would bring a fresh token to life after the old one was revoked.
 	unlock, err := w.lockGrant(ctx, g.ID)
 	if err != nil {
 		return Disconnection{}, err
 	}
 	defer unlock()
-	if g, err = w.findGrant(ctx, reg); err != nil {
+	if g, err = w.reread(ctx, reg, g); err != nil {
 		return Disconnection{}, err
 	}
 	d := Disconnection{Revocation: "not_asked", Message: "Forgotten on this computer. The EHR was not told, as asked."}
@@ -77,6 +77,9 @@ func (w *Workstation) forget(ctx context.Context, reg store.Registration, g stor
 		if _, err := q.DeleteGrant(ctx, g.ID); err != nil {
 			return err
 		}
+		if g.Kind != standalone {
+			return nil
+		}
 		key := store.DeleteConnectFailureParams{RegistrationID: reg.ID, ProfileID: g.ProfileID}
 		return errors.Join(q.DeleteConnectFailure(ctx, key), q.DeleteTestReport(ctx, store.DeleteTestReportParams(key)))
 	})
@@ -86,7 +89,7 @@ func (w *Workstation) forget(ctx context.Context, reg store.Registration, g stor
 	if err := os.Remove(filepath.Join(w.home, "locks", g.ID)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		w.log.Warn("a refresh lock's file stays behind", "error", err)
 	}
-	if report != nil {
+	if report != nil && g.Kind == standalone {
 		if report = report.withoutLive(); report != nil {
 			return w.keepReport(ctx, *report)
 		}

@@ -27,14 +27,48 @@ func grantBinding(column, id string) vault.Binding {
 	return vault.Binding{Table: "grants", Column: column, Row: id}
 }
 
-// findGrant gives the standalone grant of a registration for the acting
-// profile. Fault: not-connected.
-func (w *Workstation) findGrant(ctx context.Context, reg store.Registration) (store.Grant, error) {
-	g, err := w.store.StandaloneGrant(ctx, store.StandaloneGrantParams{RegistrationID: reg.ID, ProfileID: w.owner.ID})
-	if errors.Is(err, store.ErrNoRow) {
-		return g, fault.Newf("not-connected", "Connect first.", "%s is not connected.", reg.Name)
+// connection finds the registration and the grant that ref names: a
+// connection's id, or a registration's name or id. For a registration it is
+// the standalone grant and, where there is none, that of the latest EHR
+// launch. Faults: registration-not-found, not-connected.
+func (w *Workstation) connection(ctx context.Context, ref string) (store.Registration, store.Grant, error) {
+	g, err := w.store.Grant(ctx, store.GrantParams{ID: ref, ProfileID: w.owner.ID})
+	if err == nil {
+		reg, err := w.store.Registration(ctx, g.RegistrationID)
+		return reg, g, err
 	}
-	return g, err
+	if !errors.Is(err, store.ErrNoRow) {
+		return store.Registration{}, g, err
+	}
+	reg, err := w.registrationRow(ctx, ref)
+	if err != nil {
+		return reg, g, err
+	}
+	key := store.StandaloneGrantParams{RegistrationID: reg.ID, ProfileID: w.owner.ID}
+	if g, err = w.store.StandaloneGrant(ctx, key); errors.Is(err, store.ErrNoRow) {
+		g, err = w.store.LatestLaunchGrant(ctx, store.LatestLaunchGrantParams(key))
+	}
+	if errors.Is(err, store.ErrNoRow) {
+		err = notConnected(reg)
+	}
+	return reg, g, err
+}
+
+func notConnected(reg store.Registration) *fault.Error {
+	return fault.Newf("not-connected", "Connect first.", "%s is not connected.", reg.Name)
+}
+
+// reread gives the grant as it is stored now. Where a new sign-in has taken
+// the place of a standalone grant, it is that one.
+func (w *Workstation) reread(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, error) {
+	now, err := w.store.Grant(ctx, store.GrantParams{ID: g.ID, ProfileID: g.ProfileID})
+	if errors.Is(err, store.ErrNoRow) && g.Kind == standalone {
+		now, err = w.store.StandaloneGrant(ctx, store.StandaloneGrantParams{RegistrationID: reg.ID, ProfileID: g.ProfileID})
+	}
+	if errors.Is(err, store.ErrNoRow) {
+		err = notConnected(reg)
+	}
+	return now, err
 }
 
 // sealGrant seals what a token answer brought, for the grant with this id.

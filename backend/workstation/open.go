@@ -83,6 +83,8 @@ type Workstation struct {
 
 	loginMu sync.Mutex // protects logins
 	logins  map[string]*Login
+
+	work sync.WaitGroup // the sign-ins that are supervised
 }
 
 // Open opens a data folder, making it where it is missing. The vault is not
@@ -162,6 +164,7 @@ func (w *Workstation) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	err := w.receiver.Close(ctx)
+	w.work.Wait()
 	w.wipeKeys()
 	return errors.Join(err, w.store.Close())
 }

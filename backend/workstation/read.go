@@ -38,11 +38,7 @@ func (w *Workstation) ReadPages(ctx context.Context, ref, path string, limit int
 }
 
 func (w *Workstation) withGrant(ctx context.Context, ref string, do func(*fhir.Client) error) error {
-	reg, err := w.registrationRow(ctx, ref)
-	if err != nil {
-		return err
-	}
-	g, err := w.findGrant(ctx, reg)
+	reg, g, err := w.connection(ctx, ref)
 	if err != nil {
 		return err
 	}

@@ -24,22 +24,22 @@ const refreshWait = 45 * time.Second
 // not-refreshable, grant-ended, and those of the network, which leave the
 // grant as it is.
 func (w *Workstation) Refresh(ctx context.Context, ref string) (Status, error) {
-	reg, err := w.registrationRow(ctx, ref)
+	reg, g, err := w.connection(ctx, ref)
 	if err != nil {
 		return Status{}, err
 	}
-	g, err := w.findGrant(ctx, reg)
-	if err != nil {
+	if g, err = w.renew(ctx, reg, g); err != nil {
 		return Status{}, err
 	}
-	if _, err := w.renew(ctx, reg, g); err != nil {
-		return Status{}, err
-	}
-	return w.Status(ctx, reg.ID)
+	return w.Status(ctx, g.ID)
 }
 
 // accessToken gives a token that has not run out, renewing it where it has.
 func (w *Workstation) accessToken(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, secret.Value, error) {
+	if !g.Accepted {
+		return g, secret.Value{}, fault.New("launch-not-accepted", "This connection came from a launch that no person started, so it is not used yet.",
+			"Look at whose account it is in the Launches place, then accept or discard it.")
+	}
 	switch stateOf(g, w.now()) {
 	case Expired:
 		renewed, err := w.renew(ctx, reg, g)
@@ -65,7 +65,7 @@ func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store
 		return g, err
 	}
 	defer unlock()
-	current, err := w.findGrant(ctx, reg)
+	current, err := w.reread(ctx, reg, g)
 	if err != nil {
 		return g, err
 	}
@@ -140,7 +140,7 @@ func (w *Workstation) storeRenewal(ctx context.Context, reg store.Registration, 
 	if err != nil {
 		return g, err
 	}
-	return w.findGrant(ctx, reg)
+	return w.reread(ctx, reg, g)
 }
 
 // renewedContext keeps what a refresh did not say anew. Who signed in comes

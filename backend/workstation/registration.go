@@ -406,11 +406,19 @@ func (w *Workstation) SaveRegistration(ctx context.Context, id string, in Regist
 	if err != nil {
 		return Registration{}, nil, err
 	}
+	issuer, err := smart.NormalizeBaseURL(in.FHIRBaseURL)
+	if err != nil {
+		return Registration{}, nil, err
+	}
+	listener, err := w.LaunchSettings(ctx)
+	if err != nil {
+		return Registration{}, nil, err
+	}
 	now := w.now().UnixMilli()
 	row := store.Registration{
-		ID: id, Name: in.Name, EHR: in.EHR, Environment: in.Environment, FHIRBaseURL: in.FHIRBaseURL, ClientID: in.ClientID,
+		ID: id, Name: in.Name, EHR: in.EHR, Environment: in.Environment, FHIRBaseURL: in.FHIRBaseURL, Issuer: issuer, ClientID: in.ClientID,
 		ClientType: in.ClientType, ClientSecret: old.ClientSecret, AuthMethod: old.AuthMethod, Audience: in.Audience, Scopes: strings.Join(in.Scopes, " "),
-		RedirectURIs: string(uris), LaunchURL: DefaultLaunchURL, CreatedAt: now, UpdatedAt: now,
+		RedirectURIs: string(uris), LaunchURL: listener.URL, CreatedAt: now, UpdatedAt: now,
 	}
 	if id == "" {
 		row.ID = uuid.NewString()
@@ -445,7 +453,7 @@ func (w *Workstation) storeRegistration(ctx context.Context, isNew bool, old, ro
 			return q.InsertRegistration(ctx, store.InsertRegistrationParams(row))
 		}
 		n, err := q.UpdateRegistration(ctx, store.UpdateRegistrationParams{
-			Name: row.Name, EHR: row.EHR, Environment: row.Environment, FHIRBaseURL: row.FHIRBaseURL, ClientID: row.ClientID, ClientType: row.ClientType,
+			Name: row.Name, EHR: row.EHR, Environment: row.Environment, FHIRBaseURL: row.FHIRBaseURL, Issuer: row.Issuer, ClientID: row.ClientID, ClientType: row.ClientType,
 			ClientSecret: row.ClientSecret, AuthMethod: row.AuthMethod, Audience: row.Audience, Scopes: row.Scopes, RedirectURIs: row.RedirectURIs,
 			LaunchURL: row.LaunchURL, UpdatedAt: row.UpdatedAt, ID: row.ID,
 		})
@@ -455,7 +463,7 @@ func (w *Workstation) storeRegistration(ctx context.Context, isNew bool, old, ro
 		if n == 0 {
 			return noRegistration(row.Name)
 		}
-		if sameServer(old.FHIRBaseURL, row.FHIRBaseURL) && old.ClientID == row.ClientID {
+		if old.Issuer == row.Issuer && old.ClientID == row.ClientID {
 			return nil
 		}
 		grants, err := q.GrantsOfRegistration(ctx, row.ID)
@@ -475,12 +483,6 @@ func (w *Workstation) storeRegistration(ctx context.Context, isNew bool, old, ro
 		return invalid([]FieldProblem{{"name", "error", fmt.Sprintf("There is a registration named %q already.", row.Name), "Choose another name."}})
 	}
 	return err
-}
-
-func sameServer(a, b string) bool {
-	na, errA := smart.NormalizeBaseURL(a)
-	nb, errB := smart.NormalizeBaseURL(b)
-	return errA == nil && errB == nil && na == nb
 }
 
 func noRegistration(ref string) *fault.Error {
@@ -581,8 +583,14 @@ func (w *Workstation) RemoveRegistration(ctx context.Context, ref string) error 
 	if err != nil {
 		return err
 	}
-	if _, err := w.Disconnect(ctx, row.ID, RevokeAuto); err != nil && fault.Code(err) != "not-connected" {
+	grants, err := w.store.GrantsOfRegistration(ctx, row.ID)
+	if err != nil {
 		return err
+	}
+	for _, g := range grants {
+		if _, err := w.disconnect(ctx, row, g, RevokeAuto); err != nil && fault.Code(err) != "not-connected" {
+			return err
+		}
 	}
 	n, err := w.store.DeleteRegistration(ctx, row.ID)
 	if err == nil && n == 0 {
@@ -607,11 +615,17 @@ func (w *Workstation) Kit(ctx context.Context, ref string) (Kit, error) {
 	if err != nil {
 		return Kit{}, err
 	}
-	return kitOf(reg), nil
+	listener, err := w.LaunchSettings(ctx)
+	if err != nil {
+		return Kit{}, err
+	}
+	kit := kitOf(reg)
+	kit.LaunchURL = listener.URL
+	return kit, nil
 }
 
 func kitOf(reg Registration) Kit {
-	k := Kit{ClientType: reg.ClientType, RedirectURIs: reg.RedirectURIs, LaunchURL: reg.LaunchURL, Scopes: reg.Scopes, Audience: reg.Audience}
+	k := Kit{ClientType: reg.ClientType, RedirectURIs: reg.RedirectURIs, Scopes: reg.Scopes, Audience: reg.Audience}
 	k.Notes = append(k.Notes, "Register every redirect URI letter by letter: servers compare case, port, path and final slash.")
 	if slices.Contains(reg.Scopes, "offline_access") {
 		k.Notes = append(k.Notes, "For access that outlasts the sign-in, allow refresh tokens (offline_access, or persistent access) for the app.")

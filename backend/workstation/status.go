@@ -10,6 +10,7 @@ import (
 
 	"chartkey/backend/fault"
 	"chartkey/backend/scope"
+	"chartkey/backend/smart"
 	"chartkey/backend/store"
 )
 
@@ -40,7 +41,13 @@ type Status struct {
 	RegistrationID   string  `json:"registration_id"`
 	RegistrationName string  `json:"registration_name"`
 	User             string  `json:"user"`
-	State            State   `json:"state" ts_type:"string"`
+	// Kind is "standalone", or "launch" for a grant from an EHR launch.
+	Kind string `json:"kind"`
+	// Accepted is false for a launch that no person started, until somebody has looked whose it is.
+	Accepted bool `json:"accepted"`
+	// Launch is what the EHR said of its launch; null for a standalone connection.
+	Launch *LaunchDetails `json:"launch"`
+	State  State          `json:"state" ts_type:"string"`
 	// AccessExpiresAt is when the access token runs out; null where there is none or the server did not say.
 	AccessExpiresAt *time.Time `json:"access_expires_at" ts_type:"string"`
 	// Refreshable tells whether access can be renewed without a sign-in.
@@ -68,8 +75,32 @@ type Status struct {
 	LastError   *fault.Error `json:"last_error"`
 }
 
-// Status gives the status of one registration's connection.
+// LaunchDetails is the launch context beside patient, encounter and user
+// (SMART App Launch 2.2, "Launch context").
+type LaunchDetails struct {
+	Intent            string                  `json:"intent"`
+	NeedPatientBanner *bool                   `json:"need_patient_banner"`
+	SmartStyleURL     string                  `json:"smart_style_url"`
+	Tenant            string                  `json:"tenant"`
+	FHIRContext       []smart.FHIRContextItem `json:"fhir_context"`
+	// Extra are members that SMART does not define, such as __epic.dstu2.patient.
+	Extra map[string]json.RawMessage `json:"extra" ts_type:"any"`
+}
+
+// Status gives the status of one connection: by its id, or of a
+// registration's standalone one by the registration's name or id.
 func (w *Workstation) Status(ctx context.Context, ref string) (Status, error) {
+	if g, err := w.store.Grant(ctx, store.GrantParams{ID: ref, ProfileID: w.owner.ID}); err == nil && g.Kind == ehrLaunch {
+		reg, err := w.store.Registration(ctx, g.RegistrationID)
+		if err != nil {
+			return Status{}, err
+		}
+		return w.launchStatus(ctx, reg, g, w.unlocked(ctx) != nil), nil
+	} else if err == nil {
+		ref = g.RegistrationID
+	} else if !errors.Is(err, store.ErrNoRow) {
+		return Status{}, err
+	}
 	row, err := w.registrationRow(ctx, ref)
 	if err != nil {
 		return Status{}, err
@@ -81,8 +112,54 @@ func (w *Workstation) Status(ctx context.Context, ref string) (Status, error) {
 	return all[0], nil
 }
 
-// Statuses gives the status of every registration's connection, by name. A
-// locked vault hides whom a connection concerns and nothing else.
+// LaunchStatuses gives the status of every connection that an EHR launch
+// made, the latest first. ref limits them to one registration; "" is all.
+func (w *Workstation) LaunchStatuses(ctx context.Context, ref string) ([]Status, error) {
+	regs := map[string]store.Registration{}
+	if ref != "" {
+		reg, err := w.registrationRow(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		regs[reg.ID] = reg
+	} else {
+		rows, err := w.store.Registrations(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			regs[row.ID] = row
+		}
+	}
+	grants, err := w.store.GrantsOfProfile(ctx, w.owner.ID)
+	if err != nil {
+		return nil, err
+	}
+	locked := len(grants) > 0 && w.unlocked(ctx) != nil
+	out := []Status{}
+	for _, g := range slices.Backward(grants) {
+		if reg, ok := regs[g.RegistrationID]; ok && g.Kind == ehrLaunch {
+			out = append(out, w.launchStatus(ctx, reg, g, locked))
+		}
+	}
+	return out, nil
+}
+
+func (w *Workstation) launchStatus(ctx context.Context, reg store.Registration, g store.Grant, locked bool) Status {
+	s := w.blankStatus(reg)
+	w.fillGrant(ctx, &s, g, locked)
+	return s
+}
+
+func (w *Workstation) blankStatus(reg store.Registration) Status {
+	return Status{
+		RegistrationID: reg.ID, RegistrationName: reg.Name, User: w.owner.Name, Kind: standalone, Accepted: true, State: NotConnected, FHIRBaseURL: reg.FHIRBaseURL,
+		ScopesRequested: []string{}, ScopesGranted: []string{}, Warnings: []string{},
+	}
+}
+
+// Statuses gives the status of every registration's standalone connection,
+// by name. A locked vault hides whom a connection concerns and nothing else.
 func (w *Workstation) Statuses(ctx context.Context) ([]Status, error) {
 	rows, err := w.store.Registrations(ctx)
 	if err != nil {
@@ -98,7 +175,7 @@ func (w *Workstation) statuses(ctx context.Context, regs []store.Registration) (
 	}
 	byReg := make(map[string]store.Grant, len(grants))
 	for _, g := range grants {
-		if g.Kind == "standalone" {
+		if g.Kind == standalone {
 			byReg[g.RegistrationID] = g
 		}
 	}
@@ -121,10 +198,8 @@ func (w *Workstation) statuses(ctx context.Context, regs []store.Registration) (
 	locked := len(grants) > 0 && w.unlocked(ctx) != nil
 	out := make([]Status, len(regs))
 	for i, reg := range regs {
-		s := Status{
-			RegistrationID: reg.ID, RegistrationName: reg.Name, User: w.owner.Name, State: NotConnected, FHIRBaseURL: reg.FHIRBaseURL,
-			ScopesRequested: []string{}, ScopesGranted: []string{}, Warnings: []string{}, LastTest: testByReg[reg.ID], LastError: failureByReg[reg.ID],
-		}
+		s := w.blankStatus(reg)
+		s.LastTest, s.LastError = testByReg[reg.ID], failureByReg[reg.ID]
 		if g, ok := byReg[reg.ID]; ok {
 			w.fillGrant(ctx, &s, g, locked)
 		}
@@ -134,7 +209,7 @@ func (w *Workstation) statuses(ctx context.Context, regs []store.Registration) (
 }
 
 func (w *Workstation) fillGrant(ctx context.Context, s *Status, g store.Grant, locked bool) {
-	s.ConnectionID, s.FHIRBaseURL = &g.ID, g.FHIRBaseURL
+	s.ConnectionID, s.FHIRBaseURL, s.Kind, s.Accepted = &g.ID, g.FHIRBaseURL, g.Kind, g.Accepted
 	s.ConnectedAt = optionalTime(&g.ConnectedAt)
 	s.RefreshedAt = optionalTime(g.RefreshedAt)
 	s.AccessExpiresAt = optionalTime(g.AccessExpiresAt)
@@ -160,6 +235,11 @@ func (w *Workstation) fillGrant(ctx context.Context, s *Status, g store.Grant, l
 	s.Encounter = optional(c.Encounter)
 	s.FHIRUser, s.UserName = optional(c.FHIRUser), optional(c.UserName)
 	s.Warnings = append(s.Warnings, c.Warnings...)
+	if g.Kind == ehrLaunch {
+		s.Launch = &LaunchDetails{
+			Intent: c.Intent, NeedPatientBanner: c.NeedPatientBanner, SmartStyleURL: c.SmartStyleURL, Tenant: c.Tenant, FHIRContext: c.FHIRContext, Extra: c.Extra,
+		}
+	}
 }
 
 func stateOf(g store.Grant, now time.Time) State {

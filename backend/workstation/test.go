@@ -108,9 +108,9 @@ func (r *testRun) skip(layer Layer, why string, checks ...[2]string) {
 // given, is called with every check as it finishes. A report with failures is
 // no error: an error means that the test itself could not run.
 func (w *Workstation) Test(ctx context.Context, ref string, layer Layer, each func(Check)) (TestReport, error) {
-	reg, err := w.registrationRow(ctx, ref)
-	if err != nil {
-		return TestReport{}, err
+	reg, g, grantErr := w.connection(ctx, ref)
+	if grantErr != nil && fault.Code(grantErr) != "not-connected" {
+		return TestReport{}, grantErr
 	}
 	if !slices.Contains([]Layer{LayerConfiguration, LayerLive, LayerAll}, layer) {
 		return TestReport{}, fault.Newf("invalid-layer", "Choose configuration, live or all.", "%q is no layer of the test.", layer)
@@ -120,7 +120,7 @@ func (w *Workstation) Test(ctx context.Context, ref string, layer Layer, each fu
 		r.configuration(ctx)
 	}
 	if layer != LayerConfiguration {
-		r.live(ctx, layer == LayerLive)
+		r.live(ctx, g, grantErr, layer == LayerLive)
 	}
 	if err := ctx.Err(); err != nil {
 		return r.report, fault.New("cancelled", "The test was cancelled.", "Run it again when you are ready.").Because(err)
@@ -337,9 +337,8 @@ var liveChecks = [][2]string{
 
 // live tests the stored grant by a read. Where there is none it is skipped,
 // unless the live layer was asked for by itself.
-func (r *testRun) live(ctx context.Context, alone bool) {
+func (r *testRun) live(ctx context.Context, g store.Grant, err error, alone bool) {
 	const l = LayerLive
-	g, err := r.w.findGrant(ctx, r.reg)
 	if fault.Code(err) == "not-connected" && !alone {
 		r.skip(l, "Not tried, because there is no connection yet: connect first.", liveChecks...)
 		return

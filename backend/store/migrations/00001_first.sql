@@ -31,6 +31,7 @@ CREATE TABLE registration (
     ehr           TEXT NOT NULL,
     environment   TEXT NOT NULL CHECK (environment IN ('sandbox', 'production')),
     fhir_base_url TEXT NOT NULL, -- exactly as entered: a trailing slash is significant for aud
+    issuer        TEXT NOT NULL, -- the same normalised, to match the iss of an EHR launch
     client_id     TEXT NOT NULL,
     client_type   TEXT NOT NULL CHECK (client_type IN ('public', 'confidential-symmetric', 'confidential-asymmetric')),
     client_secret BLOB, -- sealed with the workstation's key
@@ -42,6 +43,7 @@ CREATE TABLE registration (
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL
 );
+CREATE INDEX registration_issuer ON registration (issuer);
 
 -- What one profile may do through one registration. kind leaves room for grants from an EHR launch beside the standalone one.
 CREATE TABLE grants (

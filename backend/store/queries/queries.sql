@@ -28,14 +28,17 @@ SELECT * FROM registration WHERE id = ?;
 -- name: RegistrationByName :one
 SELECT * FROM registration WHERE name = ? COLLATE NOCASE;
 
+-- name: RegistrationsByIssuer :many
+SELECT * FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id;
+
 -- name: InsertRegistration :exec
-INSERT INTO registration (id, name, ehr, environment, fhir_base_url, client_id, client_type, client_secret, auth_method,
+INSERT INTO registration (id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method,
                           audience, scopes, redirect_uris, launch_url, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: UpdateRegistration :execrows
 UPDATE registration
-SET name = ?, ehr = ?, environment = ?, fhir_base_url = ?, client_id = ?, client_type = ?, client_secret = ?, auth_method = ?,
+SET name = ?, ehr = ?, environment = ?, fhir_base_url = ?, issuer = ?, client_id = ?, client_type = ?, client_secret = ?, auth_method = ?,
     audience = ?, scopes = ?, redirect_uris = ?, launch_url = ?, updated_at = ?
 WHERE id = ?;
 
@@ -48,6 +51,20 @@ DELETE FROM registration WHERE id = ?;
 -- name: StandaloneGrant :one
 SELECT * FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone';
 
+-- name: Grant :one
+SELECT * FROM grants WHERE id = ? AND profile_id = ?;
+
+-- name: LatestLaunchGrant :one
+SELECT * FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'launch' AND accepted = 1
+ORDER BY connected_at DESC, id LIMIT 1;
+
+-- name: OldLaunchGrants :many
+SELECT id FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'launch'
+ORDER BY connected_at DESC, id LIMIT -1 OFFSET ?;
+
+-- name: AcceptGrant :execrows
+UPDATE grants SET accepted = 1 WHERE id = ? AND profile_id = ?;
+
 -- name: GrantsOfProfile :many
 SELECT * FROM grants WHERE profile_id = ? ORDER BY connected_at, id;
 
@@ -59,8 +76,8 @@ SELECT count(*) FROM grants;
 
 -- name: InsertGrant :exec
 INSERT INTO grants (id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context,
-                    scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                    scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: RenewGrant :execrows
 UPDATE grants
@@ -121,3 +138,33 @@ DELETE FROM connect_failure WHERE registration_id = ? AND profile_id = ?;
 -- name: CountSealed :one
 SELECT (SELECT count(*) FROM grants) + (SELECT count(*) FROM data_key)
      + (SELECT count(*) FROM registration WHERE client_secret IS NOT NULL) AS sealed;
+
+-- name: Issuers :many
+SELECT * FROM issuer ORDER BY last_seen DESC, issuer;
+
+-- name: Issuer :one
+SELECT * FROM issuer WHERE issuer = ?;
+
+-- name: SeeIssuer :exec
+INSERT INTO issuer (issuer, received, decision, registration_id, launches, first_seen, last_seen, decided_at)
+VALUES (?, ?, 'pending', NULL, 1, sqlc.arg(seen_at), sqlc.arg(seen_at), NULL)
+ON CONFLICT (issuer) DO UPDATE SET launches = launches + 1, last_seen = excluded.last_seen;
+
+-- name: DecideIssuer :exec
+INSERT INTO issuer (issuer, received, decision, registration_id, launches, first_seen, last_seen, decided_at)
+VALUES (?, ?, ?, ?, 0, sqlc.arg(at), sqlc.arg(at), sqlc.arg(at))
+ON CONFLICT (issuer) DO UPDATE
+SET decision = excluded.decision, registration_id = excluded.registration_id, decided_at = excluded.decided_at;
+
+-- name: ForgetIssuer :execrows
+DELETE FROM issuer WHERE issuer = ?;
+
+-- name: ForgetOldPendingIssuers :exec
+DELETE FROM issuer WHERE decision = 'pending'
+  AND issuer NOT IN (SELECT i.issuer FROM issuer i WHERE i.decision = 'pending' ORDER BY i.last_seen DESC LIMIT ?);
+
+-- name: Setting :one
+SELECT value FROM setting WHERE name = ?;
+
+-- name: SetSetting :exec
+INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
