@@ -20,6 +20,9 @@ type authorizationRequest struct {
 	challenge   string
 	// scopes are those that may be granted.
 	scopes scope.Set
+	// context is that of the EHR launch which the app showed, and launched who and what was launched.
+	context  launchContext
+	launched launch
 }
 
 // oauthError is an error of RFC 6749, sections 4.1.2.1 and 5.2.
@@ -75,13 +78,26 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	session := s.ledger.begin(req, s.browserOf(w, r), s.Settings().SignInLife)
-	verdict := "well-formed; the person is asked to sign in"
+	verdict := "well-formed"
+	if req.context.ehr {
+		verdict = "well-formed, from an EHR launch by " + req.launched.account.Username
+	}
 	if len(dropped) > 0 {
 		verdict += ". Not on offer here, so left out: " + strings.Join(dropped, ", ")
 	}
+	ses := s.seated(session{request: req})
+	if due := s.due(ses); query.Get("prompt") == "none" && due != stepDone {
+		oerr := refuse(map[string]string{stepSignIn: "login_required", stepConsent: "consent_required"}[due], "the person must be asked")
+		if oerr.code == "" {
+			oerr.code = "interaction_required"
+		}
+		judge(r, "sent back with %s, as the %s page is due", oerr.code, due)
+		s.sendBack(w, r, target, url.Values{"error": {oerr.code}, "error_description": {oerr.description}})
+		return
+	}
+	ses = s.ledger.begin(ses, s.browserOf(w, r), s.Settings().SignInLife)
 	judge(r, "%s", verdict)
-	http.Redirect(w, r, stepURL(stepSignIn, session.id), http.StatusSeeOther)
+	s.advance(w, r, ses, verdict)
 }
 
 // redirectTarget finds the client and checks its redirect URI.
@@ -95,7 +111,7 @@ func (s *Server) redirectTarget(query url.Values) (Client, *oauthError) {
 			return Client{}, invalidRequest("The request has %s more than once.", name)
 		}
 	}
-	client, ok := s.clients[query.Get("client_id")]
+	client, ok := s.client(query.Get("client_id"))
 	if !ok {
 		return Client{}, invalidRequest("No app is registered here with the client ID %q.", clip(query.Get("client_id"), 100))
 	}
@@ -154,20 +170,23 @@ func (s *Server) checkAuthorization(req authorizationRequest, query url.Values) 
 	if req.challenge = query.Get("code_challenge"); !challengeForm.MatchString(req.challenge) {
 		return fail(invalidRequest("code_challenge is not 43 characters of base64url"))
 	}
-	if query.Get("launch") != "" {
-		return fail(invalidRequest("launch is not one that this server issued, or it was used before"))
-	}
 	req.nonce = query.Get("nonce")
 	scopes, dropped, oerr := s.offered(req.client, query.Get("scope"))
 	if oerr != nil {
 		return fail(oerr)
 	}
-	if req.scopes = scopes; scopes.Has("launch") {
+	req.scopes = scopes
+	switch launched := query.Get("launch"); {
+	case launched == "" && scopes.Has("launch"):
 		return fail(invalidRequest("the scope launch needs the launch parameter of an EHR launch; a standalone app asks for launch/patient"))
-	}
-	if query.Get("prompt") == "none" {
-		// No sign-in is remembered between authorizations, so there is always something to ask.
-		return fail(refuse("login_required", "the person must sign in"))
+	case launched != "" && !scopes.Has("launch"):
+		return fail(invalidRequest("the launch parameter needs the scope launch"))
+	case launched != "":
+		// Last of all, as it spends the launch.
+		if req.launched, oerr = s.launches.take(launched, req.client.ID); oerr != nil {
+			return fail(oerr)
+		}
+		req.context = s.contextOf(req.launched.request)
 	}
 	return req, dropped, nil
 }

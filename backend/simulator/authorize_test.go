@@ -125,7 +125,7 @@ func TestAuthorizeTakesAForm(t *testing.T) {
 
 func TestOfferedScopes(t *testing.T) {
 	r := start(t, Options{})
-	client := r.clients["chartkey-demo"]
+	client, _ := r.client("chartkey-demo")
 	for asked, want := range map[string]string{
 		"patient/*.rs openid fhirUser":                   "patient/*.rs openid fhirUser",
 		"patient/Observation.cruds":                      "patient/Observation.rs",

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"chartkey/backend/scope"
 )
@@ -35,6 +36,8 @@ type Client struct {
 	Secret string `json:"client_secret,omitempty"`
 	// RedirectURIs are compared to the letter.
 	RedirectURIs []string `json:"redirect_uris"`
+	// LaunchURL, where set, is where the app takes EHR launches.
+	LaunchURL string `json:"launch_url,omitempty"`
 	// Scopes, where set, are all that the client can be granted.
 	Scopes string `json:"scopes,omitempty"`
 }
@@ -66,12 +69,15 @@ func presetRedirects() []string {
 	return out
 }
 
+// presetLaunchURL is where Chartkey listens for EHR launches.
+const presetLaunchURL = "http://localhost:18330/launch"
+
 // presetClients are registered in every simulator.
 func presetClients() []Client {
 	return []Client{
-		{ID: "chartkey-demo", Name: "Chartkey", Type: Public, RedirectURIs: presetRedirects()},
-		{ID: "chartkey-confidential", Name: "Chartkey (confidential)", Type: ConfidentialSymmetric, Secret: SandboxSecret, RedirectURIs: presetRedirects()},
-		{ID: "chartkey-provider", Name: "Chartkey for clinicians", Type: Public, RedirectURIs: presetRedirects()},
+		{ID: "chartkey-demo", Name: "Chartkey", Type: Public, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL},
+		{ID: "chartkey-confidential", Name: "Chartkey (confidential)", Type: ConfidentialSymmetric, Secret: SandboxSecret, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL},
+		{ID: "chartkey-provider", Name: "Chartkey for clinicians", Type: Public, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL},
 	}
 }
 
@@ -95,6 +101,30 @@ func newClientList(added []Client) (clientList, error) {
 		list[c.ID] = c
 	}
 	return list, nil
+}
+
+// clientBook owns the clients of a running server.
+type clientBook struct {
+	mu   sync.RWMutex // protects list
+	list clientList
+}
+
+func newClientBook(added []Client) (*clientBook, error) {
+	list, err := newClientList(added)
+	return &clientBook{list: list}, err
+}
+
+func (b *clientBook) find(id string) (Client, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	c, ok := b.list[id]
+	return c, ok
+}
+
+func (b *clientBook) sorted() []Client {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.list.sorted()
 }
 
 func (l clientList) sorted() []Client {
@@ -147,6 +177,11 @@ func (c Client) check() error {
 			return fmt.Errorf("%s: the redirect URI %q names no host", c.ID, raw)
 		}
 	}
+	if c.LaunchURL != "" {
+		if err := checkLaunchURL(c.LaunchURL); err != nil {
+			return fmt.Errorf("%s: %w", c.ID, err)
+		}
+	}
 	if _, errs := scope.ParseList(c.Scopes); len(errs) > 0 {
 		return fmt.Errorf("%s: %w", c.ID, errors.Join(errs...))
 	}
@@ -155,7 +190,7 @@ func (c Client) check() error {
 
 // LoadClients reads clients from a JSON file: an array of objects with
 // client_id, client_type, client_secret, redirect_uris, and optionally
-// client_name and scopes. It fails where the file cannot be read, has a member
+// client_name, launch_url and scopes. It fails where the file cannot be read, has a member
 // that is not known, or a client would not be accepted.
 func LoadClients(path string) ([]Client, error) {
 	f, err := os.Open(path)

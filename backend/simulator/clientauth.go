@@ -50,7 +50,7 @@ func (s *Server) authenticate(r *http.Request) (Client, *oauthError) {
 		id, secret, hasSecret = basicID, basicSecret, true
 	}
 	identify(r, id)
-	client, ok := s.clients[id]
+	client, ok := s.client(id)
 	switch {
 	case id == "":
 		return Client{}, refuse("invalid_client", "no client is named")

@@ -9,15 +9,15 @@ import (
 
 // capabilities are SMART's, for what is served today and nothing else.
 var capabilities = []string{
-	"launch-standalone", "authorize-post", "client-public", "client-confidential-symmetric", "sso-openid-connect",
-	"context-banner", "context-style", "context-standalone-patient", "context-standalone-encounter",
+	"launch-ehr", "launch-standalone", "authorize-post", "client-public", "client-confidential-symmetric", "sso-openid-connect",
+	"context-banner", "context-style", "context-ehr-patient", "context-ehr-encounter", "context-standalone-patient", "context-standalone-encounter",
 	"permission-offline", "permission-online", "permission-patient", "permission-user", "permission-v1", "permission-v2",
 }
 
 // scopesSupported names examples of each kind, as SMART asks; the grammar allows more.
 func scopesSupported() []string {
 	out := []string{
-		"openid", "fhirUser", "profile", "launch/patient", "launch/encounter", "offline_access", "online_access",
+		"openid", "fhirUser", "profile", "launch", "launch/patient", "launch/encounter", "offline_access", "online_access",
 		"patient/*.rs", "user/*.rs", "patient/*.read", "user/*.read",
 	}
 	for _, typ := range resourceTypes() {
@@ -73,6 +73,17 @@ func (s *Server) smartStyle(w http.ResponseWriter, r *http.Request) {
 	writePublic(w, map[string]string{
 		"color_background": "#f6f7f9", "color_error": "#a3222c", "color_highlight": "#1c5d99", "color_modal_backdrop": "#00000066",
 		"color_success": "#1f6b45", "color_text": "#1d2530", "dim_border_radius": "6px", "dim_font_size": "16px",
+		"dim_spacing_size": "16px", "font_family_body": "system-ui, sans-serif", "font_family_heading": "system-ui, sans-serif",
+	})
+}
+
+// smartStyleDark is the same for an EHR that is worked in at night.
+func (s *Server) smartStyleDark(w http.ResponseWriter, r *http.Request) {
+	judge(r, "dark style handed out")
+	cacheable(w)
+	writePublic(w, map[string]string{
+		"color_background": "#14181d", "color_error": "#ff9c9c", "color_highlight": "#7db8ee", "color_modal_backdrop": "#000000aa",
+		"color_success": "#79c9a0", "color_text": "#e6eaef", "dim_border_radius": "6px", "dim_font_size": "16px",
 		"dim_spacing_size": "16px", "font_family_body": "system-ui, sans-serif", "font_family_heading": "system-ui, sans-serif",
 	})
 }

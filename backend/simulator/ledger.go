@@ -48,6 +48,7 @@ type grant struct {
 	scopes    scope.Set
 	patient   string
 	encounter string
+	context   launchContext
 	fhirUser  string // relative reference
 	nonce     string
 	signedIn  time.Time
@@ -163,9 +164,10 @@ func (l *ledger) drop(g *grant, remember bool) {
 	g.access, g.codes, g.spent = nil, nil, nil
 }
 
-// begin keeps an authorization request while its pages are open.
-func (l *ledger) begin(req authorizationRequest, browser string, life time.Duration) session {
-	s := &session{id: l.random(), browser: browser, formToken: l.random(), request: req}
+// begin keeps an authorization while its pages are open.
+func (l *ledger) begin(started session, browser string, life time.Duration) session {
+	s := &started
+	s.id, s.browser, s.formToken = l.random(), browser, l.random()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()

@@ -23,7 +23,7 @@ func TestTheLedgerIsBounded(t *testing.T) {
 	var firstSession session
 	for i := range maxSessions + 10 {
 		c.add(time.Millisecond)
-		s := l.begin(authorizationRequest{}, "browser", time.Minute)
+		s := l.begin(session{}, "browser", time.Minute)
 		if i == 0 {
 			firstSession = s
 		}
@@ -71,12 +71,12 @@ func TestTheLedgerForgets(t *testing.T) {
 		if oerr != nil {
 			t.Fatal(oerr.description)
 		}
-		l.begin(authorizationRequest{}, "browser", time.Minute)
+		l.begin(session{}, "browser", time.Minute)
 		l.end(out.accessToken, "x")
 		l.allow(grant{clientID: "x"}, authorizationRequest{redirectURI: "r"}, time.Minute)
 	}
 	c.add(3 * time.Hour)
-	l.begin(authorizationRequest{}, "browser", time.Minute)
+	l.begin(session{}, "browser", time.Minute)
 	if len(l.sessions) != 1 || len(l.codes) != 0 || len(l.grants) != 0 || len(l.access) != 0 || len(l.refresh) != 0 || len(l.ended) != 0 || len(l.order) != 0 {
 		t.Errorf("left: %d sessions, %d codes, %d grants, %d access, %d refresh, %d ended, %d in order",
 			len(l.sessions), len(l.codes), len(l.grants), len(l.access), len(l.refresh), len(l.ended), len(l.order))

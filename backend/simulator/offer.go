@@ -123,6 +123,10 @@ func describe(s scope.Scope, app string) string {
 		return "Keep this access when you are not using " + app + ", until you end it"
 	case "online_access":
 		return "Keep this access while you are signed in here"
+	case "launch":
+		return "Know what is open in the EHR: the patient, the visit and why the app was launched"
+	case "system/DynamicClient.register":
+		return "Register this copy of " + app + ", so that it may sign in again without you"
 	case "launch/patient":
 		return "Know which patient was chosen"
 	case "launch/encounter":

@@ -17,7 +17,7 @@ var pageFiles embed.FS
 var pageTemplates = func() map[string]*template.Template {
 	out := map[string]*template.Template{}
 	for _, name := range []string{"signin", "choose", "consent", "error", "home"} {
-		out[name] = template.Must(template.ParseFS(pageFiles, "pages/layout.html", "pages/"+name+".html"))
+		out[name] = template.Must(template.ParseFS(pageFiles, "pages/layout.html", "pages/launch.html", "pages/"+name+".html"))
 	}
 	return out
 }()
@@ -35,6 +35,7 @@ type page struct {
 	FHIRBaseURL, Issuer, Secret string
 	Patients                    int
 	Clients                     []Client
+	Launch                      launchForm
 }
 
 type choice struct{ ID, Title, Detail string }
@@ -51,6 +52,9 @@ func show(w http.ResponseWriter, r *http.Request, status int, name string, p pag
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", pagePolicy(p.RedirectURI))
+	if name == "home" {
+		h.Set("Content-Security-Policy", portalPolicy)
+	}
 	w.WriteHeader(status)
 	// A browser that went away is no concern of the server's.
 	_, _ = w.Write(b.Bytes())
@@ -88,11 +92,15 @@ func (s *Server) stylesheet(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(css)
 }
 
-// home says what this server is and how to use it.
+// home launches apps, and says what this server is and how to use it.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 	judge(r, "home page")
-	show(w, r, http.StatusOK, "home", page{
-		Title: "Chartkey sandbox", Page: "home", FHIRBaseURL: s.FHIRBaseURL(), Issuer: s.issuer(), Secret: SandboxSecret,
-		Patients: len(s.records.of("Patient")), Clients: s.Clients(), Accounts: publishedAccounts(),
+	s.renderHome(w, r, http.StatusOK, s.launchForm(r.URL.Query()), "")
+}
+
+func (s *Server) renderHome(w http.ResponseWriter, r *http.Request, status int, form launchForm, problem string) {
+	show(w, r, status, "home", page{
+		Title: "Chartkey sandbox", Page: "home", Problem: problem, FHIRBaseURL: s.FHIRBaseURL(), Issuer: s.issuer(), Secret: SandboxSecret,
+		Patients: len(s.records.of("Patient")), Clients: s.Clients(), Accounts: publishedAccounts(), Launch: form,
 	})
 }

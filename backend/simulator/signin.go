@@ -25,6 +25,8 @@ const (
 	stepPatient   = "patient"
 	stepEncounter = "encounter"
 	stepConsent   = "consent"
+	// stepDone is no page: nothing is left to ask.
+	stepDone = "done"
 )
 
 // browserCookie ties a sign-in to the browser that began it. Cookies do not
@@ -46,8 +48,44 @@ func (s *Server) browserOf(w http.ResponseWriter, r *http.Request) string {
 	return value
 }
 
+// seated gives a session all that needs no asking: who and what an EHR launch
+// brought, and what the settings leave no page for.
+func (s *Server) seated(ses session) session {
+	settings, launched := s.Settings(), ses.request.launched
+	if ses.account == nil {
+		switch {
+		case ses.request.context.ehr && !settings.SignInAtLaunch:
+			ses.account = &launched.account
+		case !ses.request.context.ehr && settings.SignedInAs != "":
+			if account, err := launchUser(settings.SignedInAs); err == nil {
+				ses.account = &account
+			}
+		}
+	}
+	if ses.account == nil {
+		return ses
+	}
+	if ses.patient == "" {
+		ses.patient, ses.encounter = launched.request.Patient, launched.request.Encounter
+	}
+	if ses.patient == "" && needsPatient(ses.request.scopes) {
+		if ids, all := ses.account.patients(); !all && (len(ids) == 1 || settings.SkipPatientPicker) {
+			ses.patient = ids[0]
+		} else if settings.SkipPatientPicker {
+			ses.patient = s.records.patientChoices()[0].ID
+		}
+	}
+	if ses.encounter == "" && settings.SkipEncounterPicker && ses.request.scopes.Has("launch/encounter") {
+		if visits := s.records.encounters(ses.patient); len(visits) > 0 {
+			ses.encounter = visits[0].ID
+		}
+	}
+	return ses
+}
+
 // due is the page that the session is at.
 func (s *Server) due(ses session) string {
+	settings := s.Settings()
 	switch {
 	case ses.account == nil:
 		return stepSignIn
@@ -55,8 +93,20 @@ func (s *Server) due(ses session) string {
 		return stepPatient
 	case ses.request.scopes.Has("launch/encounter") && ses.encounter == "" && len(s.records.encounters(ses.patient)) > 0:
 		return stepEncounter
+	case settings.SkipConsent, ses.request.context.ehr && (settings.SkipConsentAtLaunch || ses.request.launched.request.SkipConsent):
+		return stepDone
 	}
 	return stepConsent
+}
+
+// advance leads the browser to the page that is due, or back to the app where none is.
+func (s *Server) advance(w http.ResponseWriter, r *http.Request, ses session, verdict string) {
+	due := s.due(ses)
+	if due != stepDone {
+		http.Redirect(w, r, stepURL(due, ses.id), http.StatusSeeOther)
+		return
+	}
+	s.finish(w, r, ses, ses.request.scopes, verdict+"; allowed without asking")
 }
 
 // open tells whether a page may be shown: the one that is due, and those before it, so that Back works.
@@ -69,7 +119,8 @@ func (s *Server) open(ses session, step string) bool {
 	case stepConsent:
 		return s.due(ses) == stepConsent
 	}
-	return true
+	// Who works in the EHR is signed in there, so there is no page to go back to.
+	return ses.account == nil || !ses.request.context.ehr || s.Settings().SignInAtLaunch
 }
 
 func (s *Server) sessionOf(w http.ResponseWriter, r *http.Request, id string) (session, bool) {
@@ -144,12 +195,13 @@ func (s *Server) takeSignIn(w http.ResponseWriter, r *http.Request, ses session)
 		s.renderStep(w, r, http.StatusUnprocessableEntity, ses, stepSignIn, "The user name or password is not right. The test sign-ins are listed below.", clip(username, 100))
 		return
 	}
-	ses.account, ses.patient, ses.encounter = &account, "", ""
-	if ids, all := account.patients(); !all && len(ids) == 1 && needsPatient(ses.request.scopes) {
-		ses.patient = ids[0]
+	if user := ses.request.launched.account; ses.request.context.ehr && account.Username != user.Username {
+		judge(r, "%s signed in to a launch by %s", account.Username, user.Username)
+		s.renderStep(w, r, http.StatusUnprocessableEntity, ses, stepSignIn, "The app was launched by "+user.Name+", who must sign in.", clip(username, 100))
+		return
 	}
-	judge(r, "%s signed in", account.Username)
-	s.proceed(w, r, ses)
+	ses.account, ses.patient, ses.encounter = &account, "", ""
+	s.proceed(w, r, ses, account.Username+" signed in")
 }
 
 func (s *Server) takePatient(w http.ResponseWriter, r *http.Request, ses session) {
@@ -160,8 +212,7 @@ func (s *Server) takePatient(w http.ResponseWriter, r *http.Request, ses session
 		return
 	}
 	ses.patient, ses.encounter = id, ""
-	judge(r, "patient %s chosen", id)
-	s.proceed(w, r, ses)
+	s.proceed(w, r, ses, "patient "+id+" chosen")
 }
 
 func (s *Server) takeEncounter(w http.ResponseWriter, r *http.Request, ses session) {
@@ -172,13 +223,14 @@ func (s *Server) takeEncounter(w http.ResponseWriter, r *http.Request, ses sessi
 		return
 	}
 	ses.encounter = id
-	judge(r, "encounter %s chosen", id)
-	s.proceed(w, r, ses)
+	s.proceed(w, r, ses, "encounter "+id+" chosen")
 }
 
-func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ses session) {
+func (s *Server) proceed(w http.ResponseWriter, r *http.Request, ses session, verdict string) {
+	judge(r, "%s", verdict)
+	ses = s.seated(ses)
 	s.ledger.keep(ses)
-	http.Redirect(w, r, stepURL(s.due(ses), ses.id), http.StatusSeeOther)
+	s.advance(w, r, ses, verdict)
 }
 
 // takeConsent grants what was left checked and sends the browser back with a code.
@@ -197,6 +249,15 @@ func (s *Server) takeConsent(w http.ResponseWriter, r *http.Request, ses session
 		s.decline(w, r, ses)
 		return
 	}
+	verdict := "allowed"
+	if held := len(ses.request.scopes) - len(granted); held > 0 {
+		verdict += ", with fewer scopes than it asked for"
+	}
+	s.finish(w, r, ses, granted, verdict)
+}
+
+// finish ends the pages with a grant and sends a code back to the app.
+func (s *Server) finish(w http.ResponseWriter, r *http.Request, ses session, granted scope.Set, verdict string) {
 	if !s.ledger.finish(ses.id) {
 		s.errorPage(w, r, http.StatusBadRequest, "This sign-in has ended", "It was finished already. Start again from the app.")
 		return
@@ -212,6 +273,9 @@ func (s *Server) takeConsent(w http.ResponseWriter, r *http.Request, ses session
 	if granted.Has("launch/encounter") {
 		g.encounter = ses.encounter
 	}
+	if granted.Has("launch") {
+		g.context, g.patient, g.encounter = ses.request.context, ses.patient, ses.encounter
+	}
 	switch {
 	case granted.Has("offline_access"):
 		g.refreshUntil = now.Add(settings.RefreshTokenLife)
@@ -219,11 +283,7 @@ func (s *Server) takeConsent(w http.ResponseWriter, r *http.Request, ses session
 		g.refreshUntil = now.Add(settings.OnlineLife)
 	}
 	secret := s.ledger.allow(g, ses.request, settings.CodeLife)
-	verdict := "allowed; a code was sent back to the app"
-	if held := len(ses.request.scopes) - len(granted); held > 0 {
-		verdict += ", with fewer scopes than it asked for"
-	}
-	judge(r, "%s", verdict)
+	judge(r, "%s; a code was sent back to the app", verdict)
 	s.sendBack(w, r, ses.request, url.Values{"code": {secret}})
 }
 
@@ -240,10 +300,13 @@ func (s *Server) renderStep(w http.ResponseWriter, r *http.Request, status int, 
 	app := ses.request.client.display()
 	p := page{
 		Page: step, Problem: problem, Session: ses.id, FormToken: ses.formToken, App: app,
-		SignInURL: stepURL(stepSignIn, ses.id), RedirectURI: ses.request.redirectURI, Username: username,
+		RedirectURI: ses.request.redirectURI, Username: username,
 	}
 	if ses.account != nil {
 		p.User = ses.account.Name
+	}
+	if s.open(ses, stepSignIn) {
+		p.SignInURL = stepURL(stepSignIn, ses.id)
 	}
 	switch step {
 	case stepSignIn:

@@ -52,6 +52,20 @@ type Settings struct {
 	// FixedRefreshTokens turns rotation off: a refresh answers without a new
 	// refresh token and the old one stays good.
 	FixedRefreshTokens bool
+
+	// LaunchLife is how long the launch of an EHR launch waits for its app: 5 minutes.
+	LaunchLife time.Duration
+	// SignInAtLaunch shows the sign-in page in an EHR launch too, where the
+	// user is signed in at the EHR already.
+	SignInAtLaunch bool
+	// SkipConsentAtLaunch leaves the consent page out of EHR launches, as EHRs
+	// do for apps that the organisation has approved for everyone.
+	SkipConsentAtLaunch bool
+	// The next four leave pages out, for scripts. SignedInAs is the user name
+	// of a person who is signed in at all times; a picker that is skipped takes
+	// what it would offer first; without a consent page, all that was asked for is allowed.
+	SignedInAs                                          string
+	SkipPatientPicker, SkipEncounterPicker, SkipConsent bool
 }
 
 func (s Settings) withDefaults() (Settings, error) {
@@ -65,12 +79,18 @@ func (s Settings) withDefaults() (Settings, error) {
 		{"RefreshTokenLife", &s.RefreshTokenLife, 90 * 24 * time.Hour},
 		{"OnlineLife", &s.OnlineLife, 8 * time.Hour},
 		{"SignInLife", &s.SignInLife, 10 * time.Minute},
+		{"LaunchLife", &s.LaunchLife, 5 * time.Minute},
 	} {
 		if *d.value < 0 {
 			return s, fmt.Errorf("the setting %s is negative", d.name)
 		}
 		if *d.value == 0 {
 			*d.value = d.standard
+		}
+	}
+	if s.SignedInAs != "" {
+		if _, err := launchUser(s.SignedInAs); err != nil {
+			return s, fmt.Errorf("the setting SignedInAs: %w", err)
 		}
 	}
 	return s, nil
@@ -99,14 +119,15 @@ type Options struct {
 
 // Server is one simulated EHR.
 type Server struct {
-	host    string
-	now     func() time.Time
-	clients clientList
-	records *records
-	keys    *signingKeys
-	ledger  *ledger
-	log     *requestLog
-	handler http.Handler
+	host     string
+	now      func() time.Time
+	clients  *clientBook
+	records  *records
+	keys     *signingKeys
+	ledger   *ledger
+	launches *launchBook
+	log      *requestLog
+	handler  http.Handler
 
 	randMu sync.Mutex // protects rand
 	rand   io.Reader
@@ -137,7 +158,7 @@ func New(opts Options) (*Server, error) {
 	if opts.Rand == nil {
 		opts.Rand = rand.Reader
 	}
-	clients, err := newClientList(opts.Clients)
+	clients, err := newClientBook(opts.Clients)
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +182,7 @@ func New(opts Options) (*Server, error) {
 		log:      newRequestLog(opts.Log),
 	}
 	s.ledger = newLedger(opts.Now, s.random)
+	s.launches = newLaunchBook(opts.Now, s.random)
 	s.handler = s.guard(s.routes())
 	return s, nil
 }
@@ -279,6 +301,8 @@ func (s *Server) issuer() string { return s.Origin() + "/auth" }
 // Clients gives the registered clients, sorted by ID.
 func (s *Server) Clients() []Client { return s.clients.sorted() }
 
+func (s *Server) client(id string) (Client, bool) { return s.clients.find(id) }
+
 // Accounts gives the published sign-ins.
 func (s *Server) Accounts() []Account { return publishedAccounts() }
 
@@ -321,6 +345,9 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /style.css", s.stylesheet)
 	mux.HandleFunc("GET /smart-style.json", s.smartStyle)
+	mux.HandleFunc("GET /smart-style-dark.json", s.smartStyleDark)
+	mux.HandleFunc("POST /launch", sameOrigin(s.launchFromPortal))
+	mux.HandleFunc("POST /control/launch", sameOrigin(s.launchFromControl))
 
 	mux.HandleFunc("GET /auth/.well-known/openid-configuration", s.openIDConfiguration)
 	mux.HandleFunc("GET /auth/jwks", s.jwks)

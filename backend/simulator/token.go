@@ -24,6 +24,10 @@ type tokenResponse struct {
 	Encounter         string `json:"encounter,omitempty"`
 	NeedPatientBanner *bool  `json:"need_patient_banner,omitempty"`
 	SMARTStyleURL     string `json:"smart_style_url,omitempty"`
+
+	Intent      string            `json:"intent,omitempty"`
+	FHIRContext []FHIRContextItem `json:"fhirContext,omitempty"`
+	Tenant      string            `json:"tenant,omitempty"`
 }
 
 // token is the token endpoint: authorization_code and refresh_token.
@@ -55,7 +59,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		Scope: out.scopes.String(), RefreshToken: out.refreshToken,
 		Patient: out.grant.patient, Encounter: out.grant.encounter,
 	}
-	if out.grant.patient != "" {
+	if c := out.grant.context; c.ehr {
+		answer.NeedPatientBanner, answer.SMARTStyleURL = c.banner, c.styleURL
+		answer.Intent, answer.FHIRContext, answer.Tenant = c.intent, c.fhirContext, c.tenant
+	} else if out.grant.patient != "" {
 		banner := true
 		answer.NeedPatientBanner, answer.SMARTStyleURL = &banner, s.Origin()+"/smart-style.json"
 	}
