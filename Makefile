@@ -113,10 +113,11 @@ test-unit: need-go ## Go tests, without the race detector
 test-go: need-go | race-packages ## Go tests with the race detector
 	CGO_ENABLED=1 go test -race -tags headless ./...
 
-# Only the packages that have such tests; the others were tested already.
+# Only the tests that the tag brings; the others were run already.
+SYSTEM_TESTS = $(shell grep -rlE --include='*_test.go' '^//go:build.*system' backend)
 test-keyring: need-go | race-packages keyring-packages ## Go tests against a real Secret Service (Linux)
 ifeq ($(SYSTEM),Linux)
-	CGO_ENABLED=1 go test -race -tags headless,system $$(grep -rl --include='*_test.go' '^//go:build.*system' backend | xargs -n1 dirname | sort -u | sed 's|^|./|')
+	CGO_ENABLED=1 go test -race -tags headless,system -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(SYSTEM_TESTS) | paste -sd'|'))\$$" $(addprefix ./,$(sort $(dir $(SYSTEM_TESTS))))
 endif
 
 test-frontend: $(PASSED)/vitest ## unit tests of the page
