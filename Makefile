@@ -74,7 +74,7 @@ windows: frontend/dist/index.html | .tools/wails-$(WAILS_VERSION) ## build build
 	$(WAILS_BUILD) -platform windows/amd64
 
 dev: $(NODE_MODULES) | window-packages .tools/wails-$(WAILS_VERSION) ## open the window and rebuild it as files change
-	$(WAILS) dev $(WAILS_TAGS) -appargs "window --sandbox"
+	trap '$(plain-modes)' EXIT; $(WAILS) dev -m $(WAILS_TAGS) -appargs "window --sandbox"
 
 clean: ## remove what was built, but not the tools
 	rm -rf build/bin $(PASSED) frontend/node_modules
@@ -130,6 +130,9 @@ $(PASSED)/vitest: $(PAGE_SOURCES) $(NODE_MODULES)
 	cd frontend && npm run --silent test
 	@mkdir -p $(@D) && touch $@
 
+# Wails marks some of what it generates as executable.
+plain-modes = find frontend/wailsjs -type f -exec chmod 644 {} +
+
 # The page and the Go code must agree on what one calls of the other.
 test-bindings: $(PASSED)/bindings ## the bindings of the page are those of the Go code
 
@@ -168,7 +171,7 @@ fuzz: need-go ## each fuzz target for FUZZTIME (10s)
 define generate-bindings
 	DISPLAY=$(or $(DISPLAY),:0) CHARTKEY_HOME=$(CURDIR)/.tools/home $(WAILS) generate module $(WAILS_TAGS)
 	@rm -rf .tools/home
-	@find frontend/wailsjs -type f -exec chmod 644 {} +
+	@$(plain-modes)
 endef
 
 generate: | race-packages window-packages .tools/sqlc-$(SQLC_VERSION) .tools/wails-$(WAILS_VERSION) ## generate the queries (sqlc) and the page's bindings (wails)
