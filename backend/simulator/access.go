@@ -49,6 +49,8 @@ func (a access) permitted(kind string, p scope.Permission) (permit, bool) {
 		switch {
 		case rec.patient == "":
 			return true
+		case context == "system":
+			return true
 		case context == "patient":
 			return rec.patient == a.patient
 		default:
@@ -86,7 +88,7 @@ func (a access) permitted(kind string, p scope.Permission) (permit, bool) {
 // only gives the one patient whose data the token can reach, or "".
 func (a access) only() string {
 	for _, s := range a.scopes {
-		if s.Kind == scope.Resource && s.Context == "user" {
+		if s.Kind == scope.Resource && s.Context != "patient" {
 			return ""
 		}
 	}

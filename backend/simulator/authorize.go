@@ -67,11 +67,15 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	client, oerr := s.redirectTarget(query)
 	identify(r, query.Get("client_id"))
 	if oerr != nil {
-		s.errorPage(w, r, http.StatusBadRequest, "The app cannot be signed in", oerr.description)
+		s.refuseApp(w, r, query, oerr.description)
 		return
 	}
 	target := authorizationRequest{client: client, redirectURI: query.Get("redirect_uri"), state: query.Get("state")}
 	req, dropped, oerr := s.checkAuthorization(target, query)
+	if oerr != nil && s.trait(traitErrorPage) {
+		s.refuseApp(w, r, query, oerr.code+": "+oerr.description)
+		return
+	}
 	if oerr != nil {
 		judge(r, "sent back with %s: %s", oerr.code, oerr.description)
 		s.sendBack(w, r, target, url.Values{"error": {oerr.code}, "error_description": {oerr.description}})
@@ -115,8 +119,8 @@ func (s *Server) redirectTarget(query url.Values) (Client, *oauthError) {
 	if !ok {
 		return Client{}, invalidRequest("No app is registered here with the client ID %q.", clip(query.Get("client_id"), 100))
 	}
-	if uri := query.Get("redirect_uri"); !slices.Contains(client.RedirectURIs, uri) {
-		return Client{}, invalidRequest("The redirect URI %q is not one that is registered for %s. It must match to the letter.", clip(uri, 300), client.ID)
+	if uri := query.Get("redirect_uri"); !s.redirectRegistered(client, uri) {
+		return Client{}, invalidRequest("The redirect URI %q is not one that is registered for %s. It must match to the letter%s.", clip(uri, 300), client.ID, redirectMiss(uri, client.RedirectURIs))
 	}
 	return client, nil
 }
@@ -132,6 +136,9 @@ func (s *Server) checkAuthorization(req authorizationRequest, query url.Values) 
 		if len(values) > 1 && slices.Contains([]string{"response_type", "scope", "state", "aud", "launch", "nonce", "code_challenge", "code_challenge_method", "response_mode", "prompt", "request", "request_uri"}, name) {
 			return fail(invalidRequest("%s stands more than once", name))
 		}
+	}
+	if !req.client.may(grantCode) {
+		return fail(refuse("unauthorized_client", "the client is not registered for sign-ins"))
 	}
 	switch query.Get("response_type") {
 	case "code":
@@ -171,7 +178,7 @@ func (s *Server) checkAuthorization(req authorizationRequest, query url.Values) 
 		return fail(invalidRequest("code_challenge is not 43 characters of base64url"))
 	}
 	req.nonce = query.Get("nonce")
-	scopes, dropped, oerr := s.offered(req.client, query.Get("scope"))
+	scopes, dropped, oerr := s.offered(req.client, query.Get("scope"), "patient", "user")
 	if oerr != nil {
 		return fail(oerr)
 	}
@@ -198,6 +205,7 @@ func (s *Server) sendBack(w http.ResponseWriter, r *http.Request, req authorizat
 		answer.Set("state", req.state)
 	}
 	answer.Set("iss", s.issuer())
+	s.spoilCallback(r, answer)
 	// The query that a redirect URI was registered with is kept (RFC 6749 section 3.1.2).
 	separator := "?"
 	if strings.Contains(req.redirectURI, "?") {

@@ -139,7 +139,7 @@ func TestOfferedScopes(t *testing.T) {
 		"openid patient/Observation.rs?date=ge-nonsense": "openid",
 		"openid openid system/Patient.rs":                "openid",
 	} {
-		got, _, oerr := r.offered(client, asked)
+		got, _, oerr := r.offered(client, asked, "patient", "user")
 		if oerr != nil || got.String() != want {
 			t.Errorf("asked %q: got %q, want %q (%v)", asked, got, want, oerr)
 		}

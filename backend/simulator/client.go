@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"chartkey/backend/scope"
 )
 
@@ -21,7 +23,20 @@ import (
 const (
 	Public                = "public"
 	ConfidentialSymmetric = "confidential-symmetric"
+	// ConfidentialAsymmetric clients prove themselves by a signed JWT.
+	ConfidentialAsymmetric = "confidential-asymmetric"
 )
+
+// The grant types that a client can be registered for.
+const (
+	grantCode    = "authorization_code"
+	grantRefresh = "refresh_token"
+	// grantService is a backend service's own.
+	grantService = "client_credentials"
+)
+
+// grantTypes are all that the token endpoint serves.
+var grantTypes = []string{grantCode, grantRefresh, grantService}
 
 // SandboxSecret is the secret of the preset confidential client. It is
 // published on purpose: it guards nothing but invented patients.
@@ -31,7 +46,7 @@ const SandboxSecret = "sandbox-secret"
 type Client struct {
 	ID   string `json:"client_id"`
 	Name string `json:"client_name,omitempty"`
-	// Type is "public" or "confidential-symmetric".
+	// Type is "public", "confidential-symmetric" or "confidential-asymmetric".
 	Type   string `json:"client_type"`
 	Secret string `json:"client_secret,omitempty"`
 	// RedirectURIs are compared to the letter.
@@ -40,10 +55,33 @@ type Client struct {
 	LaunchURL string `json:"launch_url,omitempty"`
 	// Scopes, where set, are all that the client can be granted.
 	Scopes string `json:"scopes,omitempty"`
+	// JWKS holds the public keys of an asymmetric client; JWKSURI is where it
+	// publishes them: https, or http on this computer.
+	JWKS    *jose.JSONWebKeySet `json:"jwks,omitempty"`
+	JWKSURI string              `json:"jwks_uri,omitempty"`
+	// GrantTypes are what the client may use: authorization_code and
+	// refresh_token where none is named. A backend service has client_credentials.
+	GrantTypes []string `json:"grant_types,omitempty"`
+}
+
+// may tells whether the client is registered for a grant type.
+func (c Client) may(grantType string) bool {
+	if len(c.GrantTypes) == 0 {
+		return grantType == grantCode || grantType == grantRefresh
+	}
+	return slices.Contains(c.GrantTypes, grantType)
 }
 
 // String leaves the secret out.
 func (c Client) String() string { return c.ID + " (" + c.Type + ")" }
+
+func (c Client) clone() Client {
+	c.RedirectURIs, c.GrantTypes = slices.Clone(c.RedirectURIs), slices.Clone(c.GrantTypes)
+	if c.JWKS != nil {
+		c.JWKS = &jose.JSONWebKeySet{Keys: slices.Clone(c.JWKS.Keys)}
+	}
+	return c
+}
 
 // display is the name shown to people.
 func (c Client) display() string {
@@ -78,6 +116,9 @@ func presetClients() []Client {
 		{ID: "chartkey-demo", Name: "Chartkey", Type: Public, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL},
 		{ID: "chartkey-confidential", Name: "Chartkey (confidential)", Type: ConfidentialSymmetric, Secret: SandboxSecret, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL},
 		{ID: "chartkey-provider", Name: "Chartkey for clinicians", Type: Public, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL},
+		// These two have no key until someone registers theirs: a key that is published with the program proves nothing.
+		{ID: "chartkey-asymmetric", Name: "Chartkey (with a key)", Type: ConfidentialAsymmetric, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL},
+		{ID: "chartkey-backend", Name: "Chartkey (backend service)", Type: ConfidentialAsymmetric, GrantTypes: []string{grantService}, Scopes: "system/*.rs"},
 	}
 }
 
@@ -97,8 +138,7 @@ func newClientList(added []Client) (clientList, error) {
 			return nil, fmt.Errorf("client %d: the client_id %q stands twice", i+1, c.ID)
 		}
 		seen[c.ID] = true
-		c.RedirectURIs = slices.Clone(c.RedirectURIs)
-		list[c.ID] = c
+		list[c.ID] = c.clone()
 	}
 	return list, nil
 }
@@ -130,8 +170,7 @@ func (b *clientBook) sorted() []Client {
 func (l clientList) sorted() []Client {
 	out := make([]Client, 0, len(l))
 	for _, c := range l {
-		c.RedirectURIs = slices.Clone(c.RedirectURIs)
-		out = append(out, c)
+		out = append(out, c.clone())
 	}
 	slices.SortFunc(out, func(a, b Client) int { return strings.Compare(a.ID, b.ID) })
 	return out
@@ -156,12 +195,30 @@ func (c Client) check() error {
 		if c.Secret == "" {
 			return fmt.Errorf("%s: a %s client needs a client_secret", c.ID, ConfidentialSymmetric)
 		}
+	case ConfidentialAsymmetric:
+		if c.Secret != "" {
+			return fmt.Errorf("%s: a %s client has keys and no client_secret", c.ID, ConfidentialAsymmetric)
+		}
+		if c.JWKS == nil && c.JWKSURI == "" {
+			return fmt.Errorf("%s: a %s client needs jwks or jwks_uri", c.ID, ConfidentialAsymmetric)
+		}
 	case "":
-		return fmt.Errorf("%s: client_type is missing; it is %q or %q", c.ID, Public, ConfidentialSymmetric)
+		return fmt.Errorf("%s: client_type is missing; it is %q, %q or %q", c.ID, Public, ConfidentialSymmetric, ConfidentialAsymmetric)
 	default:
-		return fmt.Errorf("%s: the client_type %q is not known here; it is %q or %q", c.ID, c.Type, Public, ConfidentialSymmetric)
+		return fmt.Errorf("%s: the client_type %q is not known here; it is %q, %q or %q", c.ID, c.Type, Public, ConfidentialSymmetric, ConfidentialAsymmetric)
 	}
-	if len(c.RedirectURIs) == 0 {
+	if err := c.checkKeys(); err != nil {
+		return fmt.Errorf("%s: %w", c.ID, err)
+	}
+	for _, g := range c.GrantTypes {
+		if g != grantCode && g != grantRefresh && g != grantService {
+			return fmt.Errorf("%s: the grant type %q is not served here", c.ID, clip(g, 80))
+		}
+	}
+	if c.may(grantService) && c.Type != ConfidentialAsymmetric {
+		return fmt.Errorf("%s: a backend service is a %s client", c.ID, ConfidentialAsymmetric)
+	}
+	if len(c.RedirectURIs) == 0 && c.may(grantCode) {
 		return fmt.Errorf("%s: redirect_uris is empty", c.ID)
 	}
 	for _, raw := range c.RedirectURIs {
@@ -188,9 +245,24 @@ func (c Client) check() error {
 	return nil
 }
 
+func (c Client) checkKeys() error {
+	if c.Type != ConfidentialAsymmetric && (c.JWKS != nil || c.JWKSURI != "") {
+		return fmt.Errorf("a %s client has no keys; make it %q or leave them out", c.Type, ConfidentialAsymmetric)
+	}
+	if c.JWKS != nil {
+		if err := checkKeySet(*c.JWKS); err != nil {
+			return err
+		}
+	}
+	if c.JWKSURI != "" {
+		return checkKeySetURL(c.JWKSURI)
+	}
+	return nil
+}
+
 // LoadClients reads clients from a JSON file: an array of objects with
 // client_id, client_type, client_secret, redirect_uris, and optionally
-// client_name, launch_url and scopes. It fails where the file cannot be read, has a member
+// client_name, launch_url, scopes, grant_types, and jwks or jwks_uri. It fails where the file cannot be read, has a member
 // that is not known, or a client would not be accepted.
 func LoadClients(path string) ([]Client, error) {
 	f, err := os.Open(path)

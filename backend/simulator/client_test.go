@@ -26,10 +26,14 @@ func TestLoadClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := s.Clients()
-	if len(all) != 4 || all[1].ID != "chartkey-demo" || all[1].RedirectURIs[0] != "http://localhost:10/cb" {
+	mine, _ := s.client("mine")
+	demo, _ := s.client("chartkey-demo")
+	if len(all) != len(presetClients())+1 || mine.Scopes != "patient/*.rs openid" || demo.RedirectURIs[0] != "http://localhost:10/cb" {
 		t.Errorf("clients %v", all)
 	}
 
+	// The public key of RFC 6979's example for P-384; what follows it may make it private.
+	const ecKey = `{"kty":"EC","crv":"P-384","kid":"1","x":"7DpOQVtOGaRWhhgCn0J_pdqai8SukuAuBqrlKGswDGTe-PDqkFWGYGSiVFFUgLwT","y":"gBXZty19VyROqO-awMYhiWcIpZNn-d-59UyoSz8cnbEoiyMcOuDU_nNE_SUzJkcg",`
 	entry := func(id, typ, secret, redirect, scopes string) string {
 		return fmt.Sprintf(`[{"client_id":%q,"client_type":%q,"client_secret":%q,"redirect_uris":[%q],"scopes":%q}]`, id, typ, secret, redirect, scopes)
 	}
@@ -51,6 +55,17 @@ func TestLoadClients(t *testing.T) {
 		"redirect to no host":  {entry("x", "public", "", "http:/cb", ""), "host"},
 		"a broken scope":       {entry("x", "public", "", cb, "patient/x.rs"), "resource type"},
 		"no redirect":          {`[{"client_id":"x","client_type":"public"}]`, "redirect_uris"},
+		"no keys":              {entry("x", "confidential-asymmetric", "", cb, ""), "jwks"},
+		"keys and a secret":    {entry("x", "confidential-asymmetric", "s", cb, ""), "no client_secret"},
+		"public with keys":     {`[{"client_id":"x","client_type":"public","jwks_uri":"https://x.example/jwks"}]`, "no keys"},
+		"keys over http":       {`[{"client_id":"x","client_type":"confidential-asymmetric","jwks_uri":"http://x.example/jwks"}]`, "https"},
+		"an empty key set":     {`[{"client_id":"x","client_type":"confidential-asymmetric","jwks":{"keys":[]}}]`, "no key"},
+		"a private key":        {`[{"client_id":"x","client_type":"confidential-asymmetric","jwks":{"keys":[` + ecKey + `"d":"` + strings.Repeat("A", 63) + `B"}]}}]`, "private"},
+		"a key without kid":    {`[{"client_id":"x","client_type":"confidential-asymmetric","jwks":{"keys":[` + strings.Replace(ecKey, `"kid":"1",`, "", 1) + `"use":"sig"}]}}]`, "kid"},
+		"a small curve":        {`[{"client_id":"x","client_type":"confidential-asymmetric","jwks":{"keys":[{"kty":"EC","crv":"P-256","kid":"1","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}}]`, "P-384"},
+		"an odd grant type":    {`[{"client_id":"x","client_type":"public","redirect_uris":["a:/b"],"grant_types":["implicit"]}]`, "implicit"},
+		"a public service":     {`[{"client_id":"x","client_type":"public","grant_types":["client_credentials"]}]`, "backend service"},
+		"a script launch URL":  {`[{"client_id":"x","client_type":"public","redirect_uris":["a:/b"],"launch_url":"javascript:1"}]`, "launch URL"},
 	} {
 		write(test.text)
 		if _, err := LoadClients(file); err == nil || !strings.Contains(err.Error(), test.want) {

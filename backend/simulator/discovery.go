@@ -9,7 +9,7 @@ import (
 
 // capabilities are SMART's, for what is served today and nothing else.
 var capabilities = []string{
-	"launch-ehr", "launch-standalone", "authorize-post", "client-public", "client-confidential-symmetric", "sso-openid-connect",
+	"launch-ehr", "launch-standalone", "authorize-post", "client-public", "client-confidential-symmetric", "client-confidential-asymmetric", "sso-openid-connect",
 	"context-banner", "context-style", "context-ehr-patient", "context-ehr-encounter", "context-standalone-patient", "context-standalone-encounter",
 	"permission-offline", "permission-online", "permission-patient", "permission-user", "permission-v1", "permission-v2",
 }
@@ -18,7 +18,7 @@ var capabilities = []string{
 func scopesSupported() []string {
 	out := []string{
 		"openid", "fhirUser", "profile", "launch", "launch/patient", "launch/encounter", "offline_access", "online_access",
-		"patient/*.rs", "user/*.rs", "patient/*.read", "user/*.read",
+		"patient/*.rs", "user/*.rs", "system/*.rs", "patient/*.read", "user/*.read",
 	}
 	for _, typ := range resourceTypes() {
 		out = append(out, "patient/"+typ+"."+(scope.Read|scope.Search).String())
@@ -26,23 +26,27 @@ func scopesSupported() []string {
 	return out
 }
 
+// authMethods are RFC 7591's names of how clients authenticate.
+var authMethods = []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"}
+
 // oauthMetadata is common to SMART's document and OpenID's.
 func (s *Server) oauthMetadata() map[string]any {
 	auth := s.issuer()
 	return map[string]any{
-		"issuer":                                         auth,
-		"jwks_uri":                                       auth + "/jwks",
-		"authorization_endpoint":                         auth + "/authorize",
-		"token_endpoint":                                 auth + "/token",
-		"revocation_endpoint":                            auth + "/revoke",
-		"grant_types_supported":                          []string{"authorization_code", "refresh_token"},
-		"response_types_supported":                       []string{"code"},
-		"response_modes_supported":                       []string{"query"},
-		"code_challenge_methods_supported":               []string{"S256"},
-		"token_endpoint_auth_methods_supported":          []string{"none", "client_secret_basic", "client_secret_post"},
-		"revocation_endpoint_auth_methods_supported":     []string{"none", "client_secret_basic", "client_secret_post"},
-		"authorization_response_iss_parameter_supported": true,
-		"scopes_supported":                               scopesSupported(),
+		"issuer":                                           auth,
+		"jwks_uri":                                         auth + "/jwks",
+		"authorization_endpoint":                           auth + "/authorize",
+		"token_endpoint":                                   auth + "/token",
+		"revocation_endpoint":                              auth + "/revoke",
+		"grant_types_supported":                            grantTypes,
+		"response_types_supported":                         []string{"code"},
+		"response_modes_supported":                         []string{"query"},
+		"code_challenge_methods_supported":                 []string{"S256"},
+		"token_endpoint_auth_methods_supported":            authMethods,
+		"revocation_endpoint_auth_methods_supported":       authMethods,
+		"token_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,
+		"authorization_response_iss_parameter_supported":   true,
+		"scopes_supported":                                 scopesSupported(),
 	}
 }
 
@@ -52,7 +56,7 @@ func (s *Server) smartConfiguration(w http.ResponseWriter, r *http.Request) {
 	doc["capabilities"] = capabilities
 	judge(r, "SMART configuration handed out")
 	cacheable(w)
-	writePublic(w, doc)
+	writePublic(w, s.advertised(doc))
 }
 
 // openIDConfiguration is OpenID Connect Discovery 1.0 section 3.
@@ -63,7 +67,7 @@ func (s *Server) openIDConfiguration(w http.ResponseWriter, r *http.Request) {
 	doc["claims_supported"] = []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser", "name"}
 	judge(r, "OpenID configuration handed out")
 	cacheable(w)
-	writePublic(w, doc)
+	writePublic(w, s.advertised(doc))
 }
 
 // smartStyle is what smart_style_url points to (SMART App Launch 2.2, "Styling").

@@ -81,6 +81,7 @@ type accessToken struct {
 type ledger struct {
 	now    func() time.Time
 	random func() string
+	token  func() string // makes access and refresh tokens
 
 	mu       sync.Mutex // protects everything below
 	sessions map[string]*session
@@ -95,7 +96,7 @@ type ledger struct {
 
 func newLedger(now func() time.Time, random func() string) *ledger {
 	return &ledger{
-		now: now, random: random,
+		now: now, random: random, token: random,
 		sessions: map[string]*session{}, codes: map[ticket]*code{}, grants: map[string]*grant{},
 		access: map[ticket]*accessToken{}, ended: map[ticket]time.Time{}, refresh: map[ticket]*grant{},
 	}
@@ -224,16 +225,9 @@ func (l *ledger) allow(g grant, req authorizationRequest, codeLife time.Duration
 	defer l.mu.Unlock()
 	now := l.now()
 	l.sweep(now)
-	for len(l.grants) >= maxGrants && len(l.order) > 0 {
-		if oldest, ok := l.grants[l.order[0]]; ok {
-			l.drop(oldest, false)
-		}
-		l.order = l.order[1:]
-	}
 	t := ticketOf(secret)
 	g.codes = []ticket{t}
-	l.grants[g.id] = &g
-	l.order = append(l.order, g.id)
+	l.keepGrant(&g)
 	l.codes[t] = &code{
 		grant: &g, redirectURI: req.redirectURI, challenge: req.challenge,
 		expires: now.Add(codeLife), forget: now.Add(max(codeLife, spentCodeLife)),
@@ -272,13 +266,15 @@ func (l *ledger) redeem(secret, clientID, redirectURI, verifier string, settings
 		return issue{}, invalidGrant("the authorization code has expired")
 	case c.redirectURI != redirectURI:
 		return issue{}, invalidGrant("redirect_uri is not the one of the authorization request")
+	case !verifierForm.MatchString(verifier):
+		return issue{}, invalidGrant("the PKCE verifier is not one: 43 to 128 letters, digits and -._~")
 	case !challengeMatches(c.challenge, verifier):
 		return issue{}, invalidGrant("the PKCE verifier does not match the challenge")
 	}
 	g := c.grant
 	out := issue{grant: *g, scopes: g.scopes}
 	if !g.refreshUntil.IsZero() {
-		out.refreshToken = l.random()
+		out.refreshToken = l.token()
 		g.current = ticketOf(out.refreshToken)
 		l.refresh[g.current] = g
 	}
@@ -314,7 +310,7 @@ func (l *ledger) renew(secret, clientID string, narrow func(scope.Set) (scope.Se
 	}
 	out := issue{grant: *g, scopes: scopes}
 	if !settings.FixedRefreshTokens {
-		out.refreshToken = l.random()
+		out.refreshToken = l.token()
 		g.spent = append(g.spent, t)
 		if len(g.spent) > maxSpentPerGrant {
 			delete(l.refresh, g.spent[0])
@@ -327,8 +323,33 @@ func (l *ledger) renew(secret, clientID string, narrow func(scope.Set) (scope.Se
 	return out, nil
 }
 
+// grantDirectly makes a grant that no person's sign-in and no code stands for.
+func (l *ledger) grantDirectly(g grant, settings Settings) issue {
+	g.id = l.random()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	l.sweep(now)
+	l.keepGrant(&g)
+	out := issue{grant: g, scopes: g.scopes}
+	l.mint(&g, &out, now, settings)
+	return out
+}
+
+// keepGrant stores a grant, in place of the oldest where there are too many.
+func (l *ledger) keepGrant(g *grant) {
+	for len(l.grants) >= maxGrants && len(l.order) > 0 {
+		if oldest, ok := l.grants[l.order[0]]; ok {
+			l.drop(oldest, false)
+		}
+		l.order = l.order[1:]
+	}
+	l.grants[g.id] = g
+	l.order = append(l.order, g.id)
+}
+
 func (l *ledger) mint(g *grant, out *issue, now time.Time, settings Settings) {
-	out.accessToken, out.life = l.random(), settings.AccessTokenLife
+	out.accessToken, out.life = l.token(), settings.AccessTokenLife
 	t := ticketOf(out.accessToken)
 	l.access[t] = &accessToken{grant: g, scopes: out.scopes, expires: now.Add(out.life)}
 	g.access = append(g.access, t)

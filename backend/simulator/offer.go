@@ -8,11 +8,12 @@ import (
 	"chartkey/backend/scope"
 )
 
-// offered gives what may be granted of the scopes that an app asks for. This
+// offered gives what may be granted of the scopes that an app asks for, in the
+// contexts of a person or of a service. This
 // server only reads, so what would write is taken out; what it does not know
 // is dropped, as RFC 6749 section 3.3 lets a server do. A scope that breaks
 // the grammar, or a request of which nothing is left, is invalid_scope.
-func (s *Server) offered(client Client, asked string) (granted scope.Set, dropped []string, oerr *oauthError) {
+func (s *Server) offered(client Client, asked string, contexts ...string) (granted scope.Set, dropped []string, oerr *oauthError) {
 	if strings.TrimSpace(asked) == "" {
 		return nil, nil, refuse("invalid_scope", "scope is missing")
 	}
@@ -26,6 +27,7 @@ func (s *Server) offered(client Client, asked string) (granted scope.Set, droppe
 	}
 	for _, sc := range set {
 		offer, ok := s.offer(sc)
+		ok = ok && (sc.Kind != scope.Resource || slices.Contains(contexts, sc.Context))
 		if ok && limit != nil && !limit.Covers(offer) {
 			ok = false
 		}
@@ -51,9 +53,6 @@ func (s *Server) offer(sc scope.Scope) (scope.Scope, bool) {
 	case scope.Launch:
 		return sc, sc.Type == "" || ((sc.Type == "patient" || sc.Type == "encounter") && sc.Role == "")
 	case scope.Resource:
-		if sc.Context != "patient" && sc.Context != "user" {
-			return sc, false
-		}
 		if sc.Type != "*" && !slices.Contains(resourceTypes(), sc.Type) {
 			return sc, false
 		}

@@ -276,10 +276,12 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, ses session, gra
 	if granted.Has("launch") {
 		g.context, g.patient, g.encounter = ses.request.context, ses.patient, ses.encounter
 	}
+	verdict += s.shape(&g, ses.request.client)
 	switch {
-	case granted.Has("offline_access"):
+	case !ses.request.client.may(grantRefresh):
+	case g.scopes.Has("offline_access"):
 		g.refreshUntil = now.Add(settings.RefreshTokenLife)
-	case granted.Has("online_access"):
+	case g.scopes.Has("online_access"):
 		g.refreshUntil = now.Add(settings.OnlineLife)
 	}
 	secret := s.ledger.allow(g, ses.request, settings.CodeLife)

@@ -17,6 +17,8 @@ package simulator
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -109,6 +111,16 @@ type Options struct {
 	Clients []Client
 	// Settings can be changed later with Change.
 	Settings Settings
+	// Profile is ProfileSpec (as is "") or ProfileEpic; SetTraits and SetProfile change it later.
+	Profile string
+	// Faults are those of Faults to begin with; SetFaults changes them later.
+	Faults []string
+	// TLS serves https with a certificate that clients must refuse: one of
+	// TLSModes. Empty serves http, which clients accept on this computer only.
+	TLS string
+	// HTTP fetches the key sets that clients publish at their jwks_uri; nil is
+	// a client that follows no redirect and waits five seconds.
+	HTTP *http.Client
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Rand is where codes and tokens come from; nil is crypto/rand. It need not be safe for concurrent use.
@@ -126,8 +138,17 @@ type Server struct {
 	keys     *signingKeys
 	ledger   *ledger
 	launches *launchBook
+	keySets  *keySets
+	seen     seenIDs
 	log      *requestLog
 	handler  http.Handler
+
+	traits, faults *switches
+	rotation       rotation
+	tls            *tls.Config // nil serves http
+	authority      *x509.Certificate
+	stopping       chan struct{} // closed by Close
+	stop           sync.Once
 
 	randMu sync.Mutex // protects rand
 	rand   io.Reader
@@ -155,6 +176,9 @@ func New(opts Options) (*Server, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	if opts.HTTP == nil {
+		opts.HTTP = newKeyClient()
+	}
 	if opts.Rand == nil {
 		opts.Rand = rand.Reader
 	}
@@ -180,10 +204,26 @@ func New(opts Options) (*Server, error) {
 		records:  records,
 		keys:     newSigningKeys(),
 		log:      newRequestLog(opts.Log),
+		traits:   newSwitches("trait", traitNames(false)),
+		faults:   newSwitches("fault", faultNames()),
+		stopping: make(chan struct{}),
 	}
 	s.ledger = newLedger(opts.Now, s.random)
 	s.launches = newLaunchBook(opts.Now, s.random)
-	s.handler = s.guard(s.routes())
+	s.keySets = newKeySets(opts.HTTP, opts.Now)
+	s.ledger.token = s.padded
+	if opts.Profile == "" {
+		opts.Profile = ProfileSpec
+	}
+	if err := errors.Join(s.SetProfile(opts.Profile), s.SetFaults(opts.Faults...)); err != nil {
+		return nil, err
+	}
+	if opts.TLS != "" {
+		if s.tls, s.authority, err = newTLS(opts.TLS, opts.Host, opts.Now()); err != nil {
+			return nil, err
+		}
+	}
+	s.handler = s.guard(s.withFaults(s.routes()))
 	return s, nil
 }
 
@@ -207,10 +247,14 @@ func (s *Server) Start(ctx context.Context) error {
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    128 << 10, // a 64 KB access token must fit, as real ones of that size exist
+		ErrorLog:          s.errorLog(),
 	}
 	s.served = make(chan error, len(listeners))
 	s.serving = len(listeners)
 	for _, l := range listeners {
+		if s.tls != nil {
+			l = tls.NewListener(l, s.tls)
+		}
 		go func() { s.served <- s.server.Serve(l) }()
 	}
 	return nil
@@ -262,6 +306,7 @@ func (s *Server) Close(ctx context.Context) error {
 	server, serving := s.server, s.serving
 	s.serving = 0
 	s.mu.Unlock()
+	s.stop.Do(func() { close(s.stopping) })
 	if server == nil {
 		return nil
 	}
@@ -285,7 +330,11 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) Origin() string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return "http://" + net.JoinHostPort(s.host, strconv.Itoa(s.port))
+	scheme := "http://"
+	if s.tls != nil {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(s.host, strconv.Itoa(s.port))
 }
 
 // FHIRBaseURL is what an app is configured with, and the aud it must send.
@@ -297,6 +346,9 @@ func (s *Server) PortalURL() string { return s.Origin() + "/" }
 // issuer is the OAuth and OpenID issuer. It differs from the FHIR base on
 // purpose: SMART keeps the two apart, and clients tend to confuse them.
 func (s *Server) issuer() string { return s.Origin() + "/auth" }
+
+// tokenEndpoint is the aud of client assertions.
+func (s *Server) tokenEndpoint() string { return s.issuer() + "/token" }
 
 // Clients gives the registered clients, sorted by ID.
 func (s *Server) Clients() []Client { return s.clients.sorted() }
@@ -363,5 +415,11 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /fhir/.well-known/smart-configuration", s.smartConfiguration)
 	mux.HandleFunc("/fhir", s.fhir)
 	mux.HandleFunc("/fhir/", s.fhir)
-	return mux
+
+	mux.HandleFunc("GET "+myChartErrors, s.myChartErrorPage)
+	mux.HandleFunc("GET /control/faults", s.showFaults)
+	mux.HandleFunc("PUT /control/faults", sameOrigin(s.takeFaults))
+	mux.HandleFunc("GET /control/traits", s.showTraits)
+	mux.HandleFunc("PUT /control/traits", sameOrigin(s.takeTraits))
+	return s.unknownPaths(mux)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"chartkey/backend/scope"
@@ -30,7 +31,7 @@ type tokenResponse struct {
 	Tenant      string            `json:"tenant,omitempty"`
 }
 
-// token is the token endpoint: authorization_code and refresh_token.
+// token is the token endpoint.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	client, oerr := s.clientForm(r, "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope")
 	if oerr != nil {
@@ -38,16 +39,22 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form := r.PostForm
+	s.spend(r, form.Get("code"), form.Get("refresh_token"))
 	var out issue
-	switch form.Get("grant_type") {
-	case "authorization_code":
-		out, oerr = s.exchange(client, form.Get("code"), form.Get("redirect_uri"), form.Get("code_verifier"))
-	case "refresh_token":
-		out, oerr = s.refresh(client, form.Get("refresh_token"), form.Get("scope"))
-	case "":
+	var dropped []string
+	switch grantType := form.Get("grant_type"); {
+	case grantType == "":
 		oerr = invalidRequest("grant_type is missing")
-	default:
-		oerr = refuse("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+	case !slices.Contains(grantTypes, grantType):
+		oerr = refuse("unsupported_grant_type", "grant_type must be one of %s", strings.Join(grantTypes, ", "))
+	case !client.may(grantType):
+		oerr = refuse("unauthorized_client", "the client is not registered for the grant type %s", grantType)
+	case grantType == grantCode:
+		out, oerr = s.exchange(client, form.Get("code"), form.Get("redirect_uri"), form.Get("code_verifier"))
+	case grantType == grantRefresh:
+		out, oerr = s.refresh(client, form.Get("refresh_token"), form.Get("scope"))
+	case grantType == grantService:
+		out, dropped, oerr = s.serviceGrant(client, form.Get("scope"))
 	}
 	if oerr != nil {
 		s.refuseToken(w, r, oerr)
@@ -76,16 +83,24 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		answer.IDToken = idToken
 	}
 	verdict := "tokens issued from the code"
-	if form.Get("grant_type") == "refresh_token" {
+	switch form.Get("grant_type") {
+	case grantRefresh:
 		verdict = "access renewed"
 		if answer.RefreshToken != "" {
 			verdict += "; the refresh token was replaced"
 		}
-	} else if answer.RefreshToken == "" {
-		verdict += "; no refresh token, as neither offline_access nor online_access was granted"
+	case grantService:
+		verdict = "a token issued to the backend service"
+		if len(dropped) > 0 {
+			verdict += ". Not on offer here, so left out: " + strings.Join(dropped, ", ")
+		}
+	default:
+		if answer.RefreshToken == "" {
+			verdict += "; no refresh token, as neither offline_access nor online_access was granted"
+		}
 	}
 	judge(r, "%s", verdict)
-	writeJSON(w, http.StatusOK, answer)
+	writeJSON(w, http.StatusOK, s.told(r, answer))
 }
 
 func (s *Server) exchange(client Client, code, redirectURI, verifier string) (issue, *oauthError) {
@@ -141,7 +156,7 @@ func (s *Server) refuseToken(w http.ResponseWriter, r *http.Request, oerr *oauth
 			w.Header().Set("WWW-Authenticate", `Basic realm="Chartkey sandbox"`)
 		}
 	}
-	writeJSON(w, status, map[string]string{"error": oerr.code, "error_description": oerr.description})
+	writeJSON(w, status, s.tokenError(oerr))
 }
 
 // writeJSON answers with JSON that no cache keeps (RFC 6749 section 5.1).
