@@ -6,6 +6,7 @@ import (
 
 	"chartkey/backend/secret"
 	"chartkey/backend/session"
+	"chartkey/backend/smart"
 	"chartkey/backend/workstation"
 )
 
@@ -101,6 +102,33 @@ func (a *App) SandboxStop() session.SandboxStatus { return a.session.SandboxStop
 func (a *App) SandboxRegister() (workstation.Registration, error) {
 	return a.session.SandboxRegister()
 }
+
+// LaunchesPage gives the launch listener, the launches and the issuers.
+func (a *App) LaunchesPage() (session.LaunchesPage, error) { return a.session.LaunchesPage() }
+
+// SetLaunchListener switches the launch listener on or off.
+func (a *App) SetLaunchListener(on bool, url string) (session.LaunchesPage, error) {
+	return a.session.SetLaunchListener(on, url)
+}
+
+// ApproveIssuer has launches from an issuer use a registration.
+func (a *App) ApproveIssuer(iss, registrationID string) error {
+	return a.session.ApproveIssuer(iss, registrationID)
+}
+
+// RefuseIssuer has launches from an issuer be refused.
+func (a *App) RefuseIssuer(iss string) error { return a.session.RefuseIssuer(iss) }
+
+// WithdrawIssuer forgets what was decided of an issuer.
+func (a *App) WithdrawIssuer(iss string) error { return a.session.WithdrawIssuer(iss) }
+
+// InspectIssuer asks an issuer what it says of itself.
+func (a *App) InspectIssuer(iss string) (smart.Configuration, error) {
+	return a.session.InspectIssuer(iss)
+}
+
+// AcceptLaunch lets a connection be used that no person started.
+func (a *App) AcceptLaunch(connectionID string) error { return a.session.AcceptLaunch(connectionID) }
 
 // VaultStatus tells how the encryption key fares.
 func (a *App) VaultStatus() (workstation.VaultStatus, error) {

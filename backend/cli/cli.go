@@ -40,13 +40,13 @@ var notReady = []string{
 	"no-window", "no-display", "data-folder-unusable", "store-newer", "store-damaged", "store-unavailable", "store-busy", "disk-full",
 	"keyring-unavailable", "keyring-locked", "keyring-entry-missing", "keyring-entry-mismatch", "keyring-timeout",
 	"passphrase-needed", "passphrase-wrong", "passphrase-file", "vault-locked", "vault-damaged", "vault-missing", "vault-busy", "vault-too-new",
-	"ports-taken", "port-taken", "window-failed",
+	"ports-taken", "port-taken", "launch-port-taken", "listener-off", "window-failed",
 }
 
 // invalidInput are the faults of what was entered.
 var invalidInput = []string{
 	"usage", "invalid-registration", "invalid-scopes", "invalid-audience", "invalid-layer", "invalid-revoke", "invalid-secret-source", "invalid-clients",
-	"registration-not-found", "user-not-found", "confirmation-needed", "vault-exists", "passphrase-too-short", "passphrase-unusable", "fhir-path-invalid", "fhir-other-server",
+	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "user-not-found", "confirmation-needed", "vault-exists", "passphrase-too-short", "passphrase-unusable", "fhir-path-invalid", "fhir-other-server",
 }
 
 // Streams are what a run of the command line reads, writes and asks.
@@ -188,7 +188,7 @@ func (r *run) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	root.AddCommand(
 		r.versionCommand(), r.windowCommand(), r.demoCommand(), r.registrationCommand(), r.connectCommand(), r.statusCommand(), r.testCommand(),
-		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(),
+		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.listenCommand(), r.issuerCommand(), r.launchCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(),
 	)
 	for _, c := range allCommands(root) {
 		if strings.Contains(c.Use, "REG") {

@@ -90,11 +90,7 @@ func (r *run) statusCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
 				if len(args) == 1 {
-					s, err := w.Status(cmd.Context(), args[0])
-					if err != nil {
-						return err
-					}
-					return r.out.print(s, r.out.status(s))
+					return r.oneStatus(cmd.Context(), w, args[0])
 				}
 				return r.allStatus(cmd.Context(), w)
 			})
@@ -102,11 +98,42 @@ func (r *run) statusCommand() *cobra.Command {
 	}
 }
 
+// oneStatus prints the status of a connection, or of all of a registration:
+// the standalone one, then those from EHR launches.
+func (r *run) oneStatus(ctx context.Context, w *workstation.Workstation, ref string) error {
+	s, err := w.Status(ctx, ref)
+	if err != nil {
+		return err
+	}
+	all := []workstation.Status{s}
+	if s.ConnectionID == nil || ref != *s.ConnectionID {
+		launches, err := w.LaunchStatuses(ctx, s.RegistrationID)
+		if err != nil {
+			return err
+		}
+		all = append(all, launches...)
+	}
+	for i, s := range all {
+		if i > 0 && !r.json {
+			fmt.Fprintln(r.Out)
+		}
+		if err := r.out.print(s, r.out.status(s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (r *run) allStatus(ctx context.Context, w *workstation.Workstation) error {
 	all, err := w.Statuses(ctx)
 	if err != nil {
 		return err
 	}
+	launches, err := w.LaunchStatuses(ctx, "")
+	if err != nil {
+		return err
+	}
+	all = append(all, launches...)
 	if r.json {
 		for _, s := range all {
 			if err := r.out.print(s, nil); err != nil {
@@ -119,7 +146,7 @@ func (r *run) allStatus(ctx context.Context, w *workstation.Workstation) error {
 		r.out.note("There is no registration yet. Add one with chartkey registration add.")
 		return nil
 	}
-	table(r.Out, []string{"REGISTRATION", "STATE", "PATIENT", "ACCESS TOKEN UNTIL", "ACCESS ENDS"}, func(row func(...string)) {
+	table(r.Out, []string{"REGISTRATION", "STATE", "PATIENT", "ACCESS TOKEN UNTIL", "ACCESS ENDS", "KIND"}, func(row func(...string)) {
 		for _, s := range all {
 			patient := named(s.Patient, s.PatientName)
 			if s.IdentityLocked {
@@ -129,7 +156,7 @@ func (r *run) allStatus(ctx context.Context, w *workstation.Workstation) error {
 			if ends == "" && s.ConnectionID != nil {
 				ends = "not known"
 			}
-			row(s.RegistrationName, stateWords[s.State], patient, when(s.AccessExpiresAt), ends)
+			row(s.RegistrationName, stateWords[s.State], patient, when(s.AccessExpiresAt), ends, s.Kind)
 		}
 	})
 	return nil

@@ -103,6 +103,19 @@ var stateWords = map[workstation.State]string{
 	workstation.Expired: "Expired", workstation.NeedsReconnect: "Needs reconnect",
 }
 
+// connection tells which of a registration's connections it is.
+func connection(s workstation.Status) string {
+	switch {
+	case s.ConnectionID == nil:
+		return ""
+	case s.Kind != "launch":
+		return *s.ConnectionID
+	case !s.Accepted:
+		return *s.ConnectionID + ", from an EHR launch that waits to be accepted"
+	}
+	return *s.ConnectionID + ", from an EHR launch"
+}
+
 func (p *printer) status(s workstation.Status) func(io.Writer) {
 	return func(w io.Writer) {
 		identity := ""
@@ -127,7 +140,7 @@ func (p *printer) status(s workstation.Status) func(io.Writer) {
 			}
 		}
 		pairs(w,
-			"Registration", s.RegistrationName, "State", stateWords[s.State], "User", s.User, "FHIR base URL", s.FHIRBaseURL,
+			"Registration", s.RegistrationName, "Connection", connection(s), "State", stateWords[s.State], "User", s.User, "FHIR base URL", s.FHIRBaseURL,
 			"Patient", named(s.Patient, s.PatientName), "Encounter", value(s.Encounter), "Signed in as", named(s.FHIRUser, s.UserName), "Identity", identity,
 			"Access token until", when(s.AccessExpiresAt), "Can be refreshed", refreshable, "Access ends", when(s.AccessEndsAt), "Why", s.AccessEndsReason,
 			"Scopes granted", strings.Join(s.ScopesGranted, " "), "Scopes", s.ScopesNote, "Warnings", strings.Join(s.Warnings, " "),

@@ -37,9 +37,11 @@ type Session struct {
 	w       *workstation.Workstation
 	hooks   Hooks
 	sandbox sandbox
-	ctx     context.Context
-	end     context.CancelFunc
-	work    sync.WaitGroup
+	// launches has a lock of its own.
+	launches launches
+	ctx      context.Context
+	end      context.CancelFunc
+	work     sync.WaitGroup
 
 	mu    sync.Mutex          // protects tests
 	tests map[string]*testRun // by registration
@@ -51,6 +53,7 @@ func New(w *workstation.Workstation, hooks Hooks, sandboxPort int) *Session {
 	ctx, end := context.WithCancel(context.Background())
 	s := &Session{w: w, hooks: hooks, ctx: ctx, end: end, tests: map[string]*testRun{}}
 	s.sandbox.port = sandboxPort
+	s.work.Go(s.applyLaunchSettings)
 	s.sandbox.changed = func() { hooks.Emit("sandbox", nil) }
 	s.work.Go(func() {
 		if err := w.Watch(ctx, func() { hooks.Emit("changed", nil) }); err != nil {
@@ -63,8 +66,9 @@ func New(w *workstation.Workstation, hooks Hooks, sandboxPort int) *Session {
 // Close cancels what is under way, stops the sandbox and waits for both.
 func (s *Session) Close() {
 	s.end()
-	s.sandbox.close()
 	s.work.Wait()
+	s.closeLaunches()
+	s.sandbox.close()
 }
 
 // Connection is one row of the Connections place.
@@ -384,7 +388,7 @@ func (s *Session) CreateVault(pass secret.Value) error {
 }
 
 // EventTypes names what the events carry: "test", "connect" and "failed".
-// "changed" and "sandbox" carry nothing: the page reads anew.
+// "changed", "sandbox" and "launches" carry nothing: the page reads anew.
 type EventTypes struct {
 	Test    TestEvent    `json:"test"`
 	Connect ConnectEvent `json:"connect"`

@@ -199,7 +199,9 @@ func TestConnectOpensTheBrowserAndTellsItsEnd(t *testing.T) {
 		t.Errorf("%+v", end)
 	}
 	// The live test follows by itself, and learns the patient's name.
-	await(t, p, "test", func(e session.TestEvent) bool { return e.Done && e.Report != nil && e.Report.Layer == workstation.LayerAll })
+	await(t, p, "test", func(e session.TestEvent) bool {
+		return e.Done && e.Report != nil && e.Report.Layer == workstation.LayerAll
+	})
 	if rp, err := p.RegistrationPage(id); err != nil || rp.Status.PatientName == nil || rp.Report == nil {
 		t.Errorf("%+v %v", rp, err)
 	}

@@ -232,6 +232,26 @@ func (q *Queries) Discovery(ctx context.Context, fhirBaseUrl string) (Discovery,
 	return i, err
 }
 
+const findIssuer = `-- name: FindIssuer :one
+SELECT issuer, received, decision, registration_id, launches, first_seen, last_seen, decided_at FROM issuer WHERE issuer = ?
+`
+
+func (q *Queries) FindIssuer(ctx context.Context, issuer string) (Issuer, error) {
+	row := q.db.QueryRowContext(ctx, findIssuer, issuer)
+	var i Issuer
+	err := row.Scan(
+		&i.Issuer,
+		&i.Received,
+		&i.Decision,
+		&i.RegistrationID,
+		&i.Launches,
+		&i.FirstSeen,
+		&i.LastSeen,
+		&i.DecidedAt,
+	)
+	return i, err
+}
+
 const forgetDiscovery = `-- name: ForgetDiscovery :exec
 DELETE FROM discovery WHERE fhir_base_url = ?
 `
@@ -538,26 +558,6 @@ func (q *Queries) InsertVault(ctx context.Context, arg InsertVaultParams) error 
 		arg.UpdatedAt,
 	)
 	return err
-}
-
-const issuer = `-- name: Issuer :one
-SELECT issuer, received, decision, registration_id, launches, first_seen, last_seen, decided_at FROM issuer WHERE issuer = ?
-`
-
-func (q *Queries) Issuer(ctx context.Context, issuer string) (Issuer, error) {
-	row := q.db.QueryRowContext(ctx, issuer, issuer)
-	var i Issuer
-	err := row.Scan(
-		&i.Issuer,
-		&i.Received,
-		&i.Decision,
-		&i.RegistrationID,
-		&i.Launches,
-		&i.FirstSeen,
-		&i.LastSeen,
-		&i.DecidedAt,
-	)
-	return i, err
 }
 
 const issuers = `-- name: Issuers :many

@@ -121,7 +121,7 @@ func (w *Workstation) InspectIssuer(ctx context.Context, iss string) (smart.Conf
 	if err != nil {
 		return smart.Configuration{}, err
 	}
-	row, err := w.store.Issuer(ctx, normal)
+	row, err := w.store.FindIssuer(ctx, normal)
 	if errors.Is(err, store.ErrNoRow) {
 		return smart.Configuration{}, fault.Newf("issuer-not-found", "Launch from it first.", "%s has not launched here.", normal)
 	}

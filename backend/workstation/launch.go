@@ -243,7 +243,7 @@ func (l *LaunchListener) tell(seen LaunchSeen, a loopback.LaunchAnswer) loopback
 // route finds the registration that an issuer's launches use. Where there is
 // none, why is the decision on the issuer, or "several".
 func (l *LaunchListener) route(ctx context.Context, issuer string) (reg *store.Registration, why string, err error) {
-	row, err := l.w.store.Issuer(ctx, issuer)
+	row, err := l.w.store.FindIssuer(ctx, issuer)
 	switch {
 	case errors.Is(err, store.ErrNoRow):
 		row.Decision = IssuerPending

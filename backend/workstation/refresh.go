@@ -79,7 +79,11 @@ func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store
 	if len(g.RefreshToken) == 0 {
 		return g, fault.New("not-refreshable", "The EHR gave no refresh token, so access cannot be renewed without a sign-in.", "Connect again when access has ended. For a refresh token, ask for offline_access and allow it at the EHR.")
 	}
-	answer, err := w.requestRefresh(ctx, reg, g)
+	token, auth, err := w.refreshCredentials(ctx, reg, g)
+	if err != nil {
+		return g, err // a locked vault says nothing of the grant
+	}
+	answer, err := w.requestRefresh(ctx, g, token, auth)
 	if err != nil {
 		ended := ""
 		if fault.Code(err) == smart.CodeGrantEnded {
@@ -94,15 +98,16 @@ func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store
 	return w.storeRenewal(context.WithoutCancel(ctx), reg, g, answer)
 }
 
-func (w *Workstation) requestRefresh(ctx context.Context, reg store.Registration, g store.Grant) (smart.TokenResponse, error) {
+func (w *Workstation) refreshCredentials(ctx context.Context, reg store.Registration, g store.Grant) (secret.Value, smart.ClientAuth, error) {
 	token, err := w.openToken(ctx, g, "refresh_token", g.RefreshToken)
 	if err != nil {
-		return smart.TokenResponse{}, err
+		return secret.Value{}, smart.ClientAuth{}, err
 	}
 	auth, err := w.clientAuth(ctx, reg)
-	if err != nil {
-		return smart.TokenResponse{}, err
-	}
+	return token, auth, err
+}
+
+func (w *Workstation) requestRefresh(ctx context.Context, g store.Grant, token secret.Value, auth smart.ClientAuth) (smart.TokenResponse, error) {
 	cfg, err := w.discover(ctx, g.FHIRBaseURL)
 	if err != nil {
 		return smart.TokenResponse{}, err

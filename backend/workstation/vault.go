@@ -337,6 +337,20 @@ func (w *Workstation) wipeKeys() {
 func (w *Workstation) ProtectVault(ctx context.Context, pass *secret.Value) error {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
+	if _, exists, err := w.readHeader(ctx); err != nil {
+		return err
+	} else if !exists && pass != nil {
+		_, err := w.createVault(ctx, pass)
+		return err
+	} else if pass == nil {
+		// Asked first: a vault must not be made, or unlocked, for a move that cannot happen.
+		if w.keyring == nil {
+			return noKeyring()
+		}
+		if state, err := w.keyring.Check(ctx); state == vault.KeyringNone {
+			return err
+		}
+	}
 	v, err := w.openVaultLocked(ctx)
 	if err != nil {
 		return err

@@ -142,7 +142,7 @@ SELECT (SELECT count(*) FROM grants) + (SELECT count(*) FROM data_key)
 -- name: Issuers :many
 SELECT * FROM issuer ORDER BY last_seen DESC, issuer;
 
--- name: Issuer :one
+-- name: FindIssuer :one
 SELECT * FROM issuer WHERE issuer = ?;
 
 -- name: SeeIssuer :exec
