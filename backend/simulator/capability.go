@@ -23,6 +23,10 @@ func (s *Server) capabilityStatement() map[string]any {
 		})
 	}
 	uri := func(name, value string) object { return object{"url": name, "valueUri": value} }
+	endpoints := []object{uri("authorize", auth+"/authorize"), uri("token", auth+"/token")}
+	if !s.trait(traitNoRevocation) {
+		endpoints = append(endpoints, uri("revoke", auth+"/revoke"))
+	}
 	return object{
 		"resourceType": "CapabilityStatement",
 		"status":       "active",
@@ -44,10 +48,8 @@ func (s *Server) capabilityStatement() map[string]any {
 					"text":   "OAuth2 using SMART-on-FHIR profile (see http://docs.smarthealthit.org)",
 				}},
 				"extension": []object{{
-					"url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
-					"extension": []object{
-						uri("authorize", auth+"/authorize"), uri("token", auth+"/token"), uri("revoke", auth+"/revoke"),
-					},
+					"url":       "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+					"extension": endpoints,
 				}},
 			},
 			"resource": resources,

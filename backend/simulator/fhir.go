@@ -27,7 +27,7 @@ func (s *Server) fhir(w http.ResponseWriter, r *http.Request) {
 		}
 		judge(r, "CapabilityStatement handed out")
 		cacheable(w)
-		writeResource(w, http.StatusOK, s.capabilityStatement())
+		writeResource(w, http.StatusOK, s.statement(r))
 		return
 	}
 	a, ok := s.bearer(w, r)
@@ -111,6 +111,7 @@ func (s *Server) bearer(w http.ResponseWriter, r *http.Request) (access, bool) {
 		if !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(secret) == "" {
 			reason = "the Authorization header is not of the form Bearer <token>"
 		} else {
+			s.spend(r, "", strings.TrimSpace(secret))
 			a, problem := s.ledger.bearer(strings.TrimSpace(secret))
 			if problem == "" {
 				return a, true
@@ -136,9 +137,10 @@ func (s *Server) onlyReads(w http.ResponseWriter, r *http.Request, allow string)
 }
 
 type outcomeIssue struct {
-	Severity    string `json:"severity"`
-	Code        string `json:"code"`
-	Diagnostics string `json:"diagnostics"`
+	Severity    string          `json:"severity"`
+	Code        string          `json:"code"`
+	Details     *outcomeDetails `json:"details,omitempty"`
+	Diagnostics string          `json:"diagnostics,omitempty"`
 }
 
 type operationOutcome struct {
@@ -158,7 +160,7 @@ func newOutcome(severity, code string, diagnostics ...string) operationOutcome {
 func (s *Server) outcome(w http.ResponseWriter, r *http.Request, status int, code, diagnostics string) {
 	judge(r, "%s", strings.TrimSuffix(diagnostics, "."))
 	w.Header().Set("Cache-Control", "no-store")
-	writeResource(w, status, newOutcome("error", code, diagnostics))
+	writeResource(w, status, s.refusal(status, code, diagnostics))
 }
 
 func writeResource(w http.ResponseWriter, status int, resource any) {

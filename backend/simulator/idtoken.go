@@ -49,16 +49,16 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) {
 	}
 	judge(r, "signing keys handed out")
 	cacheable(w)
-	writePublic(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key.Public()}})
+	writePublic(w, s.publishedKeys(r, key))
 }
 
 // idToken signs who the person is (OpenID Connect Core section 2, SMART's fhirUser).
 func (s *Server) idToken(out issue) (string, error) {
-	key, err := s.keys.key()
+	key, err := s.signingKey()
 	if err != nil {
 		return "", err
 	}
-	now := s.now()
+	now := s.now().Add(s.skew())
 	claims := map[string]any{
 		"iss":       s.issuer(),
 		"sub":       out.grant.account.subject,
@@ -74,6 +74,7 @@ func (s *Server) idToken(out issue) (string, error) {
 		claims["fhirUser"] = s.FHIRBaseURL() + "/" + out.grant.fhirUser
 		claims["name"] = out.grant.account.Name
 	}
+	s.spoilClaims(claims)
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
 		return "", err
@@ -86,5 +87,6 @@ func (s *Server) idToken(out issue) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return signed.CompactSerialize()
+	compact, err := signed.CompactSerialize()
+	return s.spoilSignature(compact), err
 }

@@ -33,7 +33,10 @@ type Request struct {
 	Verdict string `json:"verdict,omitempty"`
 }
 
-type logEntry struct{ Request }
+type logEntry struct {
+	Request
+	faults []string // that acted
+}
 
 type logKey struct{}
 
@@ -49,6 +52,9 @@ func newRequestLog(tell func(Request)) *requestLog { return &requestLog{tell: te
 
 func (l *requestLog) add(e *logEntry, now time.Time) {
 	e.Duration = now.UTC().Sub(e.At)
+	if len(e.faults) > 0 {
+		e.Verdict += " (fault: " + strings.Join(e.faults, ", ") + ")"
+	}
 	l.mu.Lock()
 	l.count++
 	e.Number = l.count
@@ -72,6 +78,13 @@ func (l *requestLog) all() []Request {
 func judge(r *http.Request, format string, args ...any) {
 	if e, ok := r.Context().Value(logKey{}).(*logEntry); ok {
 		e.Verdict = clip(fmt.Sprintf(format, args...), 600)
+	}
+}
+
+// blame notes a fault that acted on a request, so that no verdict passes for the server's own.
+func blame(r *http.Request, fault string) {
+	if e, ok := r.Context().Value(logKey{}).(*logEntry); ok && !slices.Contains(e.faults, fault) {
+		e.faults = append(e.faults, fault)
 	}
 }
 

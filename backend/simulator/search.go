@@ -44,6 +44,9 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, a access, kind r
 		s.insufficient(w, r, "no granted scope lets this token search "+kind.name)
 		return
 	}
+	if s.picky(w, r, kind, values) {
+		return
+	}
 	strict := strings.Contains(strings.Join(r.Header.Values("Prefer"), ","), "handling=strict")
 	q, err := parseSearch(kind, values, s.FHIRBaseURL(), strict)
 	if err != nil {
@@ -65,7 +68,9 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, a access, kind r
 	q.order(found)
 	judge(r, "%d %s found", len(found), kind.name)
 	w.Header().Set("Cache-Control", "no-store")
-	writeResource(w, http.StatusOK, s.searchset(kind, q, found))
+	set := s.searchset(kind, q, found)
+	s.remark(&set, q, len(found), a)
+	writeResource(w, http.StatusOK, set)
 }
 
 func (q searchQuery) matches(rec *record) bool {
