@@ -319,6 +319,94 @@ export namespace session {
 		    return a;
 		}
 	}
+	export class LaunchRow {
+	    id: string;
+	    at: string;
+	    iss: string;
+	    registration?: string;
+	    registration_id?: string;
+	    decision: string;
+	    reason: string;
+	    outcome: string;
+	    connection_id: string;
+	    error?: fault.Error;
+	
+	    static createFrom(source: any = {}) {
+	        return new LaunchRow(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.id = source["id"];
+	        this.at = source["at"];
+	        this.iss = source["iss"];
+	        this.registration = source["registration"];
+	        this.registration_id = source["registration_id"];
+	        this.decision = source["decision"];
+	        this.reason = source["reason"];
+	        this.outcome = source["outcome"];
+	        this.connection_id = source["connection_id"];
+	        this.error = this.convertValues(source["error"], fault.Error);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class LaunchesPage {
+	    settings: workstation.LaunchSettings;
+	    listening: boolean;
+	    error?: fault.Error;
+	    launches: LaunchRow[];
+	    connections: workstation.Status[];
+	    issuers: workstation.Issuer[];
+	
+	    static createFrom(source: any = {}) {
+	        return new LaunchesPage(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.settings = this.convertValues(source["settings"], workstation.LaunchSettings);
+	        this.listening = source["listening"];
+	        this.error = this.convertValues(source["error"], fault.Error);
+	        this.launches = this.convertValues(source["launches"], LaunchRow);
+	        this.connections = this.convertValues(source["connections"], workstation.Status);
+	        this.issuers = this.convertValues(source["issuers"], workstation.Issuer);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
 	export class SandboxSignIn {
 	    username: string;
 	    password: string;
@@ -539,6 +627,101 @@ export namespace simulator {
 
 }
 
+export namespace smart {
+	
+	export class Configuration {
+	    fhir_base_url: string;
+	    issuer?: string;
+	    authorization_endpoint: string;
+	    token_endpoint: string;
+	    jwks_uri?: string;
+	    registration_endpoint?: string;
+	    revocation_endpoint?: string;
+	    introspection_endpoint?: string;
+	    management_endpoint?: string;
+	    capabilities?: string[];
+	    scopes_supported?: string[];
+	    grant_types_supported?: string[];
+	    code_challenge_methods_supported?: string[];
+	    token_endpoint_auth_methods_supported?: string[];
+	    response_types_supported?: string[];
+	    authorization_response_iss_parameter_supported?: boolean;
+	    source: string;
+	    // Go type: time
+	    fetched_at: any;
+	    // Go type: time
+	    expires_at: any;
+	    warnings?: string[];
+	
+	    static createFrom(source: any = {}) {
+	        return new Configuration(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.fhir_base_url = source["fhir_base_url"];
+	        this.issuer = source["issuer"];
+	        this.authorization_endpoint = source["authorization_endpoint"];
+	        this.token_endpoint = source["token_endpoint"];
+	        this.jwks_uri = source["jwks_uri"];
+	        this.registration_endpoint = source["registration_endpoint"];
+	        this.revocation_endpoint = source["revocation_endpoint"];
+	        this.introspection_endpoint = source["introspection_endpoint"];
+	        this.management_endpoint = source["management_endpoint"];
+	        this.capabilities = source["capabilities"];
+	        this.scopes_supported = source["scopes_supported"];
+	        this.grant_types_supported = source["grant_types_supported"];
+	        this.code_challenge_methods_supported = source["code_challenge_methods_supported"];
+	        this.token_endpoint_auth_methods_supported = source["token_endpoint_auth_methods_supported"];
+	        this.response_types_supported = source["response_types_supported"];
+	        this.authorization_response_iss_parameter_supported = source["authorization_response_iss_parameter_supported"];
+	        this.source = source["source"];
+	        this.fetched_at = this.convertValues(source["fetched_at"], null);
+	        this.expires_at = this.convertValues(source["expires_at"], null);
+	        this.warnings = source["warnings"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class FHIRContextItem {
+	    reference?: string;
+	    canonical?: string;
+	    identifier?: number[];
+	    type?: string;
+	    role: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new FHIRContextItem(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.reference = source["reference"];
+	        this.canonical = source["canonical"];
+	        this.identifier = source["identifier"];
+	        this.type = source["type"];
+	        this.role = source["role"];
+	    }
+	}
+
+}
+
 export namespace workstation {
 	
 	export class Check {
@@ -597,11 +780,54 @@ export namespace workstation {
 	        this.layer = source["layer"];
 	    }
 	}
+	export class LaunchDetails {
+	    intent: string;
+	    need_patient_banner?: boolean;
+	    smart_style_url: string;
+	    tenant: string;
+	    fhir_context: smart.FHIRContextItem[];
+	    extra: any;
+	
+	    static createFrom(source: any = {}) {
+	        return new LaunchDetails(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.intent = source["intent"];
+	        this.need_patient_banner = source["need_patient_banner"];
+	        this.smart_style_url = source["smart_style_url"];
+	        this.tenant = source["tenant"];
+	        this.fhir_context = this.convertValues(source["fhir_context"], smart.FHIRContextItem);
+	        this.extra = source["extra"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
 	export class Status {
 	    connection_id?: string;
 	    registration_id: string;
 	    registration_name: string;
 	    user: string;
+	    kind: string;
+	    accepted: boolean;
+	    launch?: LaunchDetails;
 	    state: string;
 	    access_expires_at?: string;
 	    refreshable: boolean;
@@ -633,6 +859,9 @@ export namespace workstation {
 	        this.registration_id = source["registration_id"];
 	        this.registration_name = source["registration_name"];
 	        this.user = source["user"];
+	        this.kind = source["kind"];
+	        this.accepted = source["accepted"];
+	        this.launch = this.convertValues(source["launch"], LaunchDetails);
 	        this.state = source["state"];
 	        this.access_expires_at = source["access_expires_at"];
 	        this.refreshable = source["refreshable"];
@@ -729,6 +958,34 @@ export namespace workstation {
 	        this.advice = source["advice"];
 	    }
 	}
+	export class Issuer {
+	    issuer: string;
+	    received: string;
+	    decision: string;
+	    registration?: string;
+	    registration_id?: string;
+	    launches: number;
+	    first_seen: string;
+	    last_seen: string;
+	    decided_at?: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Issuer(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.issuer = source["issuer"];
+	        this.received = source["received"];
+	        this.decision = source["decision"];
+	        this.registration = source["registration"];
+	        this.registration_id = source["registration_id"];
+	        this.launches = source["launches"];
+	        this.first_seen = source["first_seen"];
+	        this.last_seen = source["last_seen"];
+	        this.decided_at = source["decided_at"];
+	    }
+	}
 	export class Kit {
 	    client_type: string;
 	    redirect_uris: string[];
@@ -752,6 +1009,21 @@ export namespace workstation {
 	    }
 	}
 	
+	
+	export class LaunchSettings {
+	    on: boolean;
+	    url: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new LaunchSettings(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.on = source["on"];
+	        this.url = source["url"];
+	    }
+	}
 	export class LoginInfo {
 	    id: string;
 	    registration_id: string;

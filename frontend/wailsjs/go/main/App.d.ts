@@ -3,8 +3,13 @@
 import {main} from '../models';
 import {workstation} from '../models';
 import {session} from '../models';
+import {smart} from '../models';
 
 export function About():Promise<main.AboutInfo>;
+
+export function AcceptLaunch(arg1:string):Promise<void>;
+
+export function ApproveIssuer(arg1:string,arg2:string):Promise<void>;
 
 export function CancelConnect(arg1:string):Promise<void>;
 
@@ -26,6 +31,10 @@ export function EventTypes():Promise<session.EventTypes>;
 
 export function Explore(arg1:string,arg2:string):Promise<session.Exploration>;
 
+export function InspectIssuer(arg1:string):Promise<smart.Configuration>;
+
+export function LaunchesPage():Promise<session.LaunchesPage>;
+
 export function OpenAgain(arg1:string):Promise<void>;
 
 export function OpenExternal(arg1:string):Promise<void>;
@@ -33,6 +42,8 @@ export function OpenExternal(arg1:string):Promise<void>;
 export function Overview():Promise<session.Overview>;
 
 export function Refresh(arg1:string):Promise<workstation.Status>;
+
+export function RefuseIssuer(arg1:string):Promise<void>;
 
 export function RegistrationPage(arg1:string):Promise<session.RegistrationPage>;
 
@@ -48,6 +59,8 @@ export function SandboxStop():Promise<session.SandboxStatus>;
 
 export function SaveRegistration(arg1:string,arg2:workstation.RegistrationInput):Promise<session.Saved>;
 
+export function SetLaunchListener(arg1:boolean,arg2:string):Promise<session.LaunchesPage>;
+
 export function StartTest(arg1:string,arg2:string):Promise<void>;
 
 export function VaultCreate(arg1:string):Promise<void>;
@@ -55,3 +68,5 @@ export function VaultCreate(arg1:string):Promise<void>;
 export function VaultStatus():Promise<workstation.VaultStatus>;
 
 export function VaultUnlock(arg1:string):Promise<void>;
+
+export function WithdrawIssuer(arg1:string):Promise<void>;

@@ -6,6 +6,14 @@ export function About() {
   return window['go']['main']['App']['About']();
 }
 
+export function AcceptLaunch(arg1) {
+  return window['go']['main']['App']['AcceptLaunch'](arg1);
+}
+
+export function ApproveIssuer(arg1, arg2) {
+  return window['go']['main']['App']['ApproveIssuer'](arg1, arg2);
+}
+
 export function CancelConnect(arg1) {
   return window['go']['main']['App']['CancelConnect'](arg1);
 }
@@ -46,6 +54,14 @@ export function Explore(arg1, arg2) {
   return window['go']['main']['App']['Explore'](arg1, arg2);
 }
 
+export function InspectIssuer(arg1) {
+  return window['go']['main']['App']['InspectIssuer'](arg1);
+}
+
+export function LaunchesPage() {
+  return window['go']['main']['App']['LaunchesPage']();
+}
+
 export function OpenAgain(arg1) {
   return window['go']['main']['App']['OpenAgain'](arg1);
 }
@@ -60,6 +76,10 @@ export function Overview() {
 
 export function Refresh(arg1) {
   return window['go']['main']['App']['Refresh'](arg1);
+}
+
+export function RefuseIssuer(arg1) {
+  return window['go']['main']['App']['RefuseIssuer'](arg1);
 }
 
 export function RegistrationPage(arg1) {
@@ -90,6 +110,10 @@ export function SaveRegistration(arg1, arg2) {
   return window['go']['main']['App']['SaveRegistration'](arg1, arg2);
 }
 
+export function SetLaunchListener(arg1, arg2) {
+  return window['go']['main']['App']['SetLaunchListener'](arg1, arg2);
+}
+
 export function StartTest(arg1, arg2) {
   return window['go']['main']['App']['StartTest'](arg1, arg2);
 }
@@ -104,4 +128,8 @@ export function VaultStatus() {
 
 export function VaultUnlock(arg1) {
   return window['go']['main']['App']['VaultUnlock'](arg1);
+}
+
+export function WithdrawIssuer(arg1) {
+  return window['go']['main']['App']['WithdrawIssuer'](arg1);
 }
