@@ -45,10 +45,14 @@ type requestEvent struct {
 func (r *run) simulatorCommand() *cobra.Command {
 	var o simulator.Options
 	var clients string
-	var trace bool
+	var trace, listFaults, listTraits bool
 	cmd := &cobra.Command{
-		Use: "simulator", Short: "Run the simulated EHR until it is stopped", Args: noArgs, Example: "  chartkey simulator\n  chartkey simulator --port 0 --json --trace",
+		Use: "simulator", Short: "Run the simulated EHR until it is stopped", Args: noArgs,
+		Example: "  chartkey simulator\n  chartkey simulator --port 0 --json --trace\n  chartkey simulator --profile epic --fault token-503",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if listFaults || listTraits {
+				return r.listConditions(listFaults, listTraits)
+			}
 			if clients != "" {
 				var err error
 				if o.Clients, err = simulator.LoadClients(clients); err != nil {
@@ -65,7 +69,42 @@ func (r *run) simulatorCommand() *cobra.Command {
 	cmd.Flags().StringVar(&clients, "clients", "", "a JSON `file` with more clients")
 	cmd.Flags().BoolVar(&trace, "trace", false, "print each request and what the server made of it")
 	cmd.Flags().DurationVar(&o.Settings.AccessTokenLife, "access-token-life", 0, "how long an access token lasts (default 1h)")
+	cmd.Flags().StringVar(&o.Profile, "profile", simulator.ProfileSpec, "how it behaves: "+strings.Join(simulator.Profiles(), " or "))
+	cmd.Flags().StringArrayVar(&o.Faults, "fault", nil, "a fault to turn on, by `name`; may be given more than once")
+	cmd.Flags().StringVar(&o.TLS, "tls", "", "serve https with a certificate that clients must refuse: "+strings.Join(simulator.TLSModes(), " or "))
+	cmd.Flags().BoolVar(&listFaults, "list-faults", false, "list the faults instead, each with why a client should survive it")
+	cmd.Flags().BoolVar(&listTraits, "list-traits", false, "list the traits that profiles are made of instead")
+	for flag, values := range map[string][]string{"profile": simulator.Profiles(), "tls": simulator.TLSModes(), "fault": faultNames()} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // it fails for a flag that is not there, or twice
+	}
 	return cmd
+}
+
+func faultNames() []string {
+	var out []string
+	for _, f := range simulator.Faults() {
+		out = append(out, f.Name)
+	}
+	return out
+}
+
+// listConditions prints what the simulated EHR can be made to do, one a line.
+func (r *run) listConditions(faults, traits bool) error {
+	line := func(v any, name, sentence string) error {
+		return r.out.print(v, func(w io.Writer) { fmt.Fprintf(w, "%s\n    %s\n", name, sentence) })
+	}
+	var err error
+	if faults {
+		for _, f := range simulator.Faults() {
+			err = errors.Join(err, line(f, f.Name, f.Sentence))
+		}
+	}
+	if traits {
+		for _, t := range simulator.Traits() {
+			err = errors.Join(err, line(t, t.Name, t.Sentence))
+		}
+	}
+	return err
 }
 
 func (r *run) printRequest(q simulator.Request) {
