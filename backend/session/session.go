@@ -43,8 +43,9 @@ type Session struct {
 	end      context.CancelFunc
 	work     sync.WaitGroup
 
-	mu    sync.Mutex          // protects tests
+	mu    sync.Mutex          // protects the two below
 	tests map[string]*testRun // by registration
+	runs  int                 // how many tests were begun
 }
 
 // New begins a session over an open workstation; its sandbox will listen on
@@ -165,11 +166,14 @@ func (s *Session) changed() { s.hooks.Emit("changed", nil) }
 // TestEvent tells the page how a test goes on: a check each, and at the end
 // the report or why there is none.
 type TestEvent struct {
-	RegistrationID string                  `json:"registration_id"`
-	Check          *workstation.Check      `json:"check"`
-	Report         *workstation.TestReport `json:"report"`
-	Error          *fault.Error            `json:"error"`
-	Done           bool                    `json:"done"`
+	RegistrationID string `json:"registration_id"`
+	// Run counts the tests of this window. Events may reach the page in another
+	// order than they were sent in; a check of a run that has ended is late.
+	Run    int                     `json:"run"`
+	Check  *workstation.Check      `json:"check"`
+	Report *workstation.TestReport `json:"report"`
+	Error  *fault.Error            `json:"error"`
+	Done   bool                    `json:"done"`
 }
 
 // StartTest runs a layer in the background and reports by "test" events. A
@@ -183,6 +187,8 @@ func (s *Session) runTest(id string, layer workstation.Layer, delay time.Duratio
 	if earlier := s.tests[id]; earlier != nil {
 		earlier.cancel()
 	}
+	s.runs++
+	run.number = s.runs
 	s.tests[id] = run
 	s.mu.Unlock()
 	s.work.Go(func() {
@@ -193,13 +199,13 @@ func (s *Session) runTest(id string, layer workstation.Layer, delay time.Duratio
 		}
 		report, err := s.w.Test(ctx, id, layer, func(c workstation.Check) {
 			if s.isCurrent(id, run) {
-				s.hooks.Emit("test", TestEvent{RegistrationID: id, Check: &c})
+				s.hooks.Emit("test", TestEvent{RegistrationID: id, Run: run.number, Check: &c})
 			}
 		})
 		if !s.retire(id, run) {
 			return // a later test of the same registration tells its own end
 		}
-		e := TestEvent{RegistrationID: id, Done: true}
+		e := TestEvent{RegistrationID: id, Run: run.number, Done: true}
 		if err != nil {
 			e.Error = workstation.Fault(err)
 		} else {
@@ -211,7 +217,10 @@ func (s *Session) runTest(id string, layer workstation.Layer, delay time.Duratio
 }
 
 // testRun is one test under way.
-type testRun struct{ cancel context.CancelFunc }
+type testRun struct {
+	cancel context.CancelFunc
+	number int
+}
 
 func (s *Session) isCurrent(id string, run *testRun) bool {
 	s.mu.Lock()

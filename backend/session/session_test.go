@@ -157,12 +157,12 @@ func TestSaveIsFollowedByATestOfItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, p, "test", func(e session.TestEvent) bool { return e.Check != nil && e.Check.ID == "values" })
+	check := await(t, p, "test", func(e session.TestEvent) bool { return e.Check != nil && e.Check.ID == "values" })
 	if d := time.Since(started); d < time.Second {
 		t.Errorf("the test began after %s, not after a second", d)
 	}
 	done := await(t, p, "test", func(e session.TestEvent) bool { return e.Done })
-	if done.Error != nil || done.Report == nil || !done.Report.OK || done.RegistrationID != saved.Registration.ID {
+	if done.Error != nil || done.Report == nil || !done.Report.OK || done.RegistrationID != saved.Registration.ID || done.Run == 0 || done.Run != check.Run {
 		t.Errorf("%+v", done)
 	}
 	rp, err := p.RegistrationPage(saved.Registration.ID)

@@ -32,6 +32,8 @@ export type Events = {
   failed: Fault;
   test: {
     registration_id: string;
+    /** Counts the tests of this window. Events can overtake each other: a check of a run that has ended is late. */
+    run: number;
     check: Check | null;
     report: TestReport | null;
     error: Fault | null;

@@ -217,6 +217,7 @@ export namespace session {
 	}
 	export class TestEvent {
 	    registration_id: string;
+	    run: number;
 	    check?: workstation.Check;
 	    report?: workstation.TestReport;
 	    error?: fault.Error;
@@ -229,6 +230,7 @@ export namespace session {
 	    constructor(source: any = {}) {
 	        if ('string' === typeof source) source = JSON.parse(source);
 	        this.registration_id = source["registration_id"];
+	        this.run = source["run"];
 	        this.check = this.convertValues(source["check"], workstation.Check);
 	        this.report = this.convertValues(source["report"], workstation.TestReport);
 	        this.error = this.convertValues(source["error"], fault.Error);
