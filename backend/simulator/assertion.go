@@ -18,6 +18,9 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 // assertionAlgorithms are the two that SMART has servers support.
 var assertionAlgorithms = []jose.SignatureAlgorithm{jose.RS384, jose.ES384}
 
+// instanceAlgorithms are those of registered copies, whose documentation at Epic names more.
+var instanceAlgorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES384}
+
 const (
 	// assertionLife is the longest that SMART lets an assertion live.
 	assertionLife = 5 * time.Minute
@@ -66,7 +69,7 @@ func (s *seenIDs) forget() {
 
 // assertionIssuer tells which client an assertion claims to be of, unchecked.
 func assertionIssuer(raw string) (string, error) {
-	token, err := parseAssertion(raw)
+	token, err := parseAssertion(raw, assertionAlgorithms)
 	if err != nil {
 		return "", err
 	}
@@ -77,13 +80,17 @@ func assertionIssuer(raw string) (string, error) {
 	return claims.Issuer, nil
 }
 
-func parseAssertion(raw string) (*jwt.JSONWebToken, error) {
+func parseAssertion(raw string, algorithms []jose.SignatureAlgorithm) (*jwt.JSONWebToken, error) {
 	if len(raw) > maxAssertion {
 		return nil, fmt.Errorf("the assertion has more than %d bytes", maxAssertion)
 	}
-	token, err := jwt.ParseSigned(raw, assertionAlgorithms)
+	token, err := jwt.ParseSigned(raw, algorithms)
 	if err != nil {
-		return nil, errors.New("the assertion is no JWT signed with RS384 or ES384")
+		words := "RS384 or ES384"
+		if len(algorithms) > 2 {
+			words = "RS256, RS384, RS512 or ES384"
+		}
+		return nil, errors.New("the assertion is no JWT signed with " + words)
 	}
 	return token, nil
 }
@@ -92,7 +99,11 @@ func parseAssertion(raw string) (*jwt.JSONWebToken, error) {
 // grant (SMART App Launch 2.2, "Client Authentication: Asymmetric"; RFC 7523
 // section 3). The error says which check failed. audiences are the addresses that it may be made for.
 func (s *Server) checkAssertion(ctx context.Context, client Client, raw string, audiences ...string) error {
-	token, err := parseAssertion(raw)
+	algorithms := assertionAlgorithms
+	if client.standing != nil {
+		algorithms = instanceAlgorithms
+	}
+	token, err := parseAssertion(raw, algorithms)
 	if err != nil {
 		return err
 	}
@@ -101,7 +112,7 @@ func (s *Server) checkAssertion(ctx context.Context, client Client, raw string, 
 	switch {
 	case typ != "JWT":
 		return fmt.Errorf("the assertion's header has the typ %q and not JWT", clip(typ, 40))
-	case header.KeyID == "":
+	case header.KeyID == "" && client.standing == nil:
 		return errors.New("the assertion's header has no kid")
 	}
 	if jku, sent := header.ExtraHeaders["jku"]; sent && jku != client.JWKSURI {
@@ -141,6 +152,9 @@ func (s *Server) checkAssertion(ctx context.Context, client Client, raw string, 
 
 func (s *Server) assertionKey(ctx context.Context, client Client, kid string) (jose.JSONWebKey, error) {
 	if client.JWKS != nil {
+		if keys := client.JWKS.Keys; client.standing != nil && len(keys) == 1 && (kid == "" || keys[0].KeyID == "") {
+			return keys[0], nil // a copy of an app has one key, which needs no name
+		}
 		if key, ok := keyIn(*client.JWKS, kid); ok {
 			return key, nil
 		}

@@ -27,6 +27,10 @@ func (s *Server) capabilityStatement() map[string]any {
 	if !s.trait(traitNoRevocation) {
 		endpoints = append(endpoints, uri("revoke", auth+"/revoke"))
 	}
+	if !s.trait(traitNoIntrospection) {
+		endpoints = append(endpoints, uri("introspect", auth+"/introspect"))
+	}
+	endpoints = append(endpoints, uri("register", auth+"/register"))
 	return object{
 		"resourceType": "CapabilityStatement",
 		"status":       "active",

@@ -36,7 +36,7 @@ const (
 )
 
 // grantTypes are all that the token endpoint serves.
-var grantTypes = []string{grantCode, grantRefresh, grantService}
+var grantTypes = []string{grantCode, grantRefresh, grantService, grantInstance}
 
 // SandboxSecret is the secret of the preset confidential client. It is
 // published on purpose: it guards nothing but invented patients.
@@ -62,6 +62,9 @@ type Client struct {
 	// GrantTypes are what the client may use: authorization_code and
 	// refresh_token where none is named. A backend service has client_credentials.
 	GrantTypes []string `json:"grant_types,omitempty"`
+
+	// standing is what a registered copy of an app may take up with its key.
+	standing *grant
 }
 
 // may tells whether the client is registered for a grant type.
@@ -145,8 +148,9 @@ func newClientList(added []Client) (clientList, error) {
 
 // clientBook owns the clients of a running server.
 type clientBook struct {
-	mu   sync.RWMutex // protects list
-	list clientList
+	mu      sync.RWMutex // protects the rest
+	list    clientList
+	dynamic []string // IDs of those that registered themselves, oldest first
 }
 
 func newClientBook(added []Client) (*clientBook, error) {
@@ -218,6 +222,21 @@ func (c Client) check() error {
 	if c.may(grantService) && c.Type != ConfidentialAsymmetric {
 		return fmt.Errorf("%s: a backend service is a %s client", c.ID, ConfidentialAsymmetric)
 	}
+	if err := c.checkRedirectURIs(); err != nil {
+		return err
+	}
+	if c.LaunchURL != "" {
+		if err := checkLaunchURL(c.LaunchURL); err != nil {
+			return fmt.Errorf("%s: %w", c.ID, err)
+		}
+	}
+	if _, errs := scope.ParseList(c.Scopes); len(errs) > 0 {
+		return fmt.Errorf("%s: %w", c.ID, errors.Join(errs...))
+	}
+	return nil
+}
+
+func (c Client) checkRedirectURIs() error {
 	if len(c.RedirectURIs) == 0 && c.may(grantCode) {
 		return fmt.Errorf("%s: redirect_uris is empty", c.ID)
 	}
@@ -233,14 +252,6 @@ func (c Client) check() error {
 		case (u.Scheme == "http" || u.Scheme == "https") && u.Host == "":
 			return fmt.Errorf("%s: the redirect URI %q names no host", c.ID, raw)
 		}
-	}
-	if c.LaunchURL != "" {
-		if err := checkLaunchURL(c.LaunchURL); err != nil {
-			return fmt.Errorf("%s: %w", c.ID, err)
-		}
-	}
-	if _, errs := scope.ParseList(c.Scopes); len(errs) > 0 {
-		return fmt.Errorf("%s: %w", c.ID, errors.Join(errs...))
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ var capabilities = []string{
 // scopesSupported names examples of each kind, as SMART asks; the grammar allows more.
 func scopesSupported() []string {
 	out := []string{
-		"openid", "fhirUser", "profile", "launch", "launch/patient", "launch/encounter", "offline_access", "online_access",
+		"openid", "fhirUser", "profile", "launch", "launch/patient", "launch/encounter", "offline_access", "online_access", registerScope,
 		"patient/*.rs", "user/*.rs", "system/*.rs", "patient/*.read", "user/*.read",
 	}
 	for _, typ := range resourceTypes() {
@@ -33,11 +33,14 @@ var authMethods = []string{"none", "client_secret_basic", "client_secret_post", 
 func (s *Server) oauthMetadata() map[string]any {
 	auth := s.issuer()
 	return map[string]any{
-		"issuer":                                           auth,
-		"jwks_uri":                                         auth + "/jwks",
-		"authorization_endpoint":                           auth + "/authorize",
-		"token_endpoint":                                   auth + "/token",
-		"revocation_endpoint":                              auth + "/revoke",
+		"issuer":                 auth,
+		"jwks_uri":               auth + "/jwks",
+		"authorization_endpoint": auth + "/authorize",
+		"token_endpoint":         auth + "/token",
+		"revocation_endpoint":    auth + "/revoke",
+		"introspection_endpoint": auth + "/introspect",
+		"registration_endpoint":  auth + "/register",
+		"introspection_endpoint_auth_methods_supported":    authMethods[1:],
 		"grant_types_supported":                            grantTypes,
 		"response_types_supported":                         []string{"code"},
 		"response_modes_supported":                         []string{"query"},
@@ -54,6 +57,8 @@ func (s *Server) oauthMetadata() map[string]any {
 func (s *Server) smartConfiguration(w http.ResponseWriter, r *http.Request) {
 	doc := s.oauthMetadata()
 	doc["capabilities"] = capabilities
+	doc["user_access_brand_bundle"] = s.Origin() + "/brands.json"
+	doc["user_access_brand_identifier"] = map[string]string{"system": brandSystem, "value": brandValue}
 	judge(r, "SMART configuration handed out")
 	cacheable(w)
 	writePublic(w, s.advertised(doc))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"chartkey/backend/scope"
 )
 
 func TestDiscovery(t *testing.T) {
@@ -26,7 +28,7 @@ func TestDiscovery(t *testing.T) {
 	if doc["authorization_response_iss_parameter_supported"] != true {
 		t.Error("iss is sent and not advertised")
 	}
-	for _, name := range []string{"jwks_uri", "authorization_endpoint", "token_endpoint", "revocation_endpoint"} {
+	for _, name := range []string{"jwks_uri", "authorization_endpoint", "token_endpoint", "revocation_endpoint", "introspection_endpoint", "registration_endpoint", "user_access_brand_bundle"} {
 		u, err := url.Parse(word(doc[name]))
 		if err != nil || "http://"+u.Host != r.Origin() {
 			t.Errorf("%s is %v", name, doc[name])
@@ -38,6 +40,56 @@ func TestDiscovery(t *testing.T) {
 	_, openid := r.do(mustRequest(t, word(doc["issuer"])+"/.well-known/openid-configuration"))
 	if openid["issuer"] != doc["issuer"] || openid["jwks_uri"] != doc["jwks_uri"] || openid["subject_types_supported"] == nil || openid["id_token_signing_alg_values_supported"] == nil {
 		t.Errorf("OpenID configuration %v", openid)
+	}
+}
+
+// TestWhatIsAdvertisedIsServed compares the configuration with the handlers, so
+// that neither grows without the other.
+func TestWhatIsAdvertisedIsServed(t *testing.T) {
+	r := start(t, Options{})
+	_, doc := r.get(".well-known/smart-configuration", "", nil)
+	list := func(name string) (out []string) {
+		for _, v := range elements(doc, name) {
+			out = append(out, word(v))
+		}
+		return out
+	}
+	// SMART App Launch 2.2, "Capabilities": all but smart-app-state, which keeps data for apps.
+	want := []string{
+		"launch-ehr", "launch-standalone", "authorize-post", "client-public", "client-confidential-symmetric", "client-confidential-asymmetric", "sso-openid-connect",
+		"context-banner", "context-style", "context-ehr-patient", "context-ehr-encounter", "context-standalone-patient", "context-standalone-encounter",
+		"permission-offline", "permission-online", "permission-patient", "permission-user", "permission-v1", "permission-v2",
+	}
+	if got := list("capabilities"); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
+		t.Errorf("capabilities %v", got)
+	}
+	for _, g := range append(list("grant_types_supported"), "password") {
+		_, body := r.post("/auth/token", url.Values{"grant_type": {g}, "client_id": {"chartkey-demo"}}, nil)
+		if advertised := g != "password"; advertised == (body["error"] == "unsupported_grant_type") {
+			t.Errorf("the grant type %s: %v", g, body)
+		}
+	}
+	for _, text := range list("scopes_supported") {
+		sc, err := scope.Parse(text)
+		if err != nil {
+			t.Errorf("%v", err)
+		}
+		if _, ok := r.offer(sc); !ok {
+			t.Errorf("the scope %s is advertised and not offered", text)
+		}
+	}
+	for _, method := range list("token_endpoint_auth_methods_supported") {
+		if !slices.Contains([]string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"}, method) {
+			t.Errorf("nothing tests the method %s", method)
+		}
+	}
+	for name := range doc {
+		if strings.HasSuffix(name, "_endpoint") && !strings.HasPrefix(word(doc[name]), r.issuer()+"/") {
+			t.Errorf("%s is %v", name, doc[name])
+		}
+	}
+	if algorithms := list("token_endpoint_auth_signing_alg_values_supported"); !slices.Equal(algorithms, []string{"RS384", "ES384"}) {
+		t.Errorf("algorithms %v", algorithms)
 	}
 }
 

@@ -53,6 +53,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			http.Error(rec, "The query string is too long.", http.StatusRequestURITooLong)
 			return
 		}
+		if s.cors(rec, r) {
+			return
+		}
 		r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
 		next.ServeHTTP(rec, r)
 		if entry.Verdict == "" && entry.Status >= http.StatusBadRequest {

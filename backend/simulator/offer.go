@@ -48,6 +48,8 @@ func (s *Server) offered(client Client, asked string, contexts ...string) (grant
 // offer gives the part of one scope that this server supports.
 func (s *Server) offer(sc scope.Scope) (scope.Scope, bool) {
 	switch sc.Kind {
+	case scope.Other:
+		return sc, sc.Text == registerScope
 	case scope.Identity, scope.Duration:
 		return sc, true
 	case scope.Launch:
@@ -124,7 +126,7 @@ func describe(s scope.Scope, app string) string {
 		return "Keep this access while you are signed in here"
 	case "launch":
 		return "Know what is open in the EHR: the patient, the visit and why the app was launched"
-	case "system/DynamicClient.register":
+	case registerScope:
 		return "Register this copy of " + app + ", so that it may sign in again without you"
 	case "launch/patient":
 		return "Know which patient was chosen"

@@ -396,6 +396,7 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /style.css", s.stylesheet)
+	mux.HandleFunc("GET /brands.json", s.brands)
 	mux.HandleFunc("GET /smart-style.json", s.smartStyle)
 	mux.HandleFunc("GET /smart-style-dark.json", s.smartStyleDark)
 	mux.HandleFunc("POST /launch", sameOrigin(s.launchFromPortal))
@@ -411,6 +412,8 @@ func (s *Server) routes() http.Handler {
 	}
 	mux.HandleFunc("POST /auth/token", s.token)
 	mux.HandleFunc("POST /auth/revoke", s.revoke)
+	mux.HandleFunc("POST /auth/introspect", s.introspect)
+	mux.HandleFunc("POST /auth/register", s.register)
 
 	mux.HandleFunc("GET /fhir/.well-known/smart-configuration", s.smartConfiguration)
 	mux.HandleFunc("/fhir", s.fhir)

@@ -33,7 +33,7 @@ type tokenResponse struct {
 
 // token is the token endpoint.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
-	client, oerr := s.clientForm(r, "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope")
+	client, oerr := s.clientForm(r, "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "assertion")
 	if oerr != nil {
 		s.refuseToken(w, r, oerr)
 		return
@@ -55,6 +55,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		out, oerr = s.refresh(client, form.Get("refresh_token"), form.Get("scope"))
 	case grantType == grantService:
 		out, dropped, oerr = s.serviceGrant(client, form.Get("scope"))
+	case grantType == grantInstance:
+		out, oerr = s.instanceGrant(r, client, form.Get("assertion"))
 	}
 	if oerr != nil {
 		s.refuseToken(w, r, oerr)
@@ -73,7 +75,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		banner := true
 		answer.NeedPatientBanner, answer.SMARTStyleURL = &banner, s.Origin()+"/smart-style.json"
 	}
-	if out.scopes.Has("openid") {
+	if out.scopes.Has("openid") && form.Get("grant_type") != grantInstance {
 		idToken, err := s.idToken(out)
 		if err != nil {
 			judge(r, "the id_token cannot be signed: %v", err)
@@ -89,6 +91,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		if answer.RefreshToken != "" {
 			verdict += "; the refresh token was replaced"
 		}
+	case grantInstance:
+		verdict = "a token issued to a registered copy of the app"
 	case grantService:
 		verdict = "a token issued to the backend service"
 		if len(dropped) > 0 {
@@ -132,7 +136,11 @@ func (s *Server) refresh(client Client, refreshToken, asked string) (issue, *oau
 		}
 		return want, nil
 	}
-	return s.ledger.renew(refreshToken, client.ID, narrow, s.Settings())
+	settings := s.Settings()
+	if s.faults.has(faultRefreshEmpty) {
+		settings.FixedRefreshTokens = true // what is not told must not be replaced
+	}
+	return s.ledger.renew(refreshToken, client.ID, narrow, settings)
 }
 
 // verifierForm is RFC 7636 section 4.1.
