@@ -36,8 +36,8 @@ WAILS_BUILD = $(WAILS) build -s -m -skipbindings -ldflags "$(LDFLAGS)"
 # The folders are named too: their time changes when a file in them is removed.
 GO_SOURCES := go.mod go.sum $(wildcard *.go) $(shell find backend ! -name '*_test.go' ! -path '*/testdata*')
 # Wails writes frontend/wailsjs/runtime anew in every build, the same each time.
-PAGE_SOURCES := $(wildcard frontend/*.* frontend/.npmrc) $(shell find $(wildcard frontend/public frontend/scripts frontend/src frontend/wailsjs/go))
-E2E_SOURCES := $(shell find $(wildcard frontend/e2e) -type f 2>/dev/null)
+PAGE_SOURCES := $(filter-out %.md5,$(wildcard frontend/*.*)) frontend/.npmrc $(shell find frontend/public frontend/scripts frontend/src frontend/wailsjs/go)
+E2E_SOURCES := $(shell find frontend/e2e)
 
 NODE_MODULES := frontend/node_modules/.package-lock.json
 PASSED := .tools/passed
@@ -84,7 +84,7 @@ clean: ## remove what was built, but not the tools
 
 .PHONY: test check lint lint-go vet vet-window test-headless test-go test-unit test-frontend test-keyring test-bindings test-page test-window bench fuzz generate
 
-SUITES := lint test-headless test-go test-frontend test-keyring build vet-window test-bindings
+SUITES := lint test-headless test-go test-frontend test-keyring build vet-window test-bindings test-page
 
 test: ## run every suite, quick ones first, and tell at the end how each went
 	@MAKE="$(MAKE)" bash build/suites.sh $(SUITES)
@@ -145,11 +145,11 @@ $(PASSED)/bindings: $(GO_SOURCES) $(wildcard frontend/wailsjs/go/*/* frontend/wa
 test-page: $(PASSED)/page ## the page with its real bindings, in a browser
 test-window: $(PASSED)/window ## the real window, by its accessibility tree
 
-$(PASSED)/page: $(GO_SOURCES) $(PAGE_SOURCES) $(E2E_SOURCES) | build page-packages
+$(PASSED)/page: $(GO_SOURCES) $(PAGE_SOURCES) $(E2E_SOURCES) $(NODE_MODULES) | need-go page-packages
 	cd frontend && npm run e2e
 	@mkdir -p $(@D) && touch $@
 
-$(PASSED)/window: $(GO_SOURCES) $(PAGE_SOURCES) $(E2E_SOURCES) | build accessibility-packages
+$(PASSED)/window: $(GO_SOURCES) $(PAGE_SOURCES) $(E2E_SOURCES) $(NODE_MODULES) | build accessibility-packages
 	cd frontend && npm run e2e:window
 	@mkdir -p $(@D) && touch $@
 
@@ -195,9 +195,9 @@ race-packages:
 keyring-packages:
 	@bash build/setup.sh keyring
 page-packages:
-	@bash build/setup.sh window screen page
+	@bash build/setup.sh window screen keyring page
 accessibility-packages:
-	@bash build/setup.sh window screen accessibility
+	@bash build/setup.sh window screen keyring page accessibility
 
 # install-tool: name, package, version. The stamp's name tells the version.
 define install-tool
