@@ -188,7 +188,11 @@ func discoveryStatus(resp *http.Response, now time.Time) *fault.Error {
 	case s == http.StatusTooManyRequests, s == http.StatusServiceUnavailable, s == http.StatusBadGateway, s == http.StatusGatewayTimeout:
 		return fault.Newf("server-unavailable", "Try again later.", "%s is busy or down for now (HTTP %d%s).", host, s, waitText(resp.Header, now)).CanRetry()
 	default:
-		return fault.Newf("discovery-failed", "Check the FHIR base URL, and try again later.", "%s answered with HTTP %d where its SMART configuration should be.", host, s)
+		f := fault.Newf("discovery-failed", "Check the FHIR base URL, and try again later.", "%s answered with HTTP %d where its SMART configuration should be.", host, s)
+		if s >= http.StatusInternalServerError {
+			return f.CanRetry()
+		}
+		return f
 	}
 }
 

@@ -156,7 +156,7 @@ func TestDiscoverFaults(t *testing.T) {
 		{"scheme-relative endpoint to http", js(`{` + auth + `,"token_endpoint":"//ehr.example/t"}`), "discovery-endpoint-insecure", false},
 		{"down", answer{status: 503, header: map[string]string{"Retry-After": "90"}}, "server-unavailable", true},
 		{"forbidden", answer{status: 403}, "discovery-not-allowed", false},
-		{"own failure", answer{status: 500}, "discovery-failed", false},
+		{"own failure", answer{status: 500}, "discovery-failed", true},
 		{"too large", js(strings.Repeat(" ", 1<<20) + "{}"), network.CodeTooLarge, false},
 		{"redirect away", answer{status: 302, header: map[string]string{"Location": "https://ehr.example/x"}}, network.CodeRedirect, false},
 	} {

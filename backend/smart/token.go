@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -88,7 +89,8 @@ func (c *Client) Exchange(ctx context.Context, cfg Configuration, auth ClientAut
 // by a refresh, and nothing may come between a rotated refresh token and disk.
 //
 // A fault of CodeGrantEnded means that only a new sign-in helps. After every
-// other the refresh token is to be kept.
+// other the refresh token is to be kept, or replaced where one came with the
+// fault: an answer that is of no use otherwise may still have spent the old one.
 func (c *Client) Refresh(ctx context.Context, cfg Configuration, auth ClientAuth, refreshToken secret.Value, granted scope.Set) (TokenResponse, error) {
 	if refreshToken.IsEmpty() {
 		return TokenResponse{}, fault.New("no-refresh-token", "This connection has no refresh token.", "Sign in again. To stay connected longer, ask for offline_access where the server offers it.")
@@ -98,9 +100,31 @@ func (c *Client) Refresh(ctx context.Context, cfg Configuration, auth ClientAuth
 		return err
 	})
 	if err != nil {
-		return TokenResponse{}, err
+		return answer.replacement(), err
 	}
-	return answer.response(granted)
+	t, err := answer.response(granted)
+	if err != nil {
+		return answer.replacement(), err
+	}
+	return t, nil
+}
+
+// replacement gives the refresh token of an answer that cannot be used, alone.
+func (a *answer) replacement() TokenResponse {
+	if a == nil || a.status != http.StatusOK || text(a.raw["error"]) != "" {
+		return TokenResponse{}
+	}
+	token := text(a.raw["refresh_token"])
+	if !visible(token) {
+		return TokenResponse{}
+	}
+	return TokenResponse{RefreshToken: secret.New(token), ReceivedAt: a.received}
+}
+
+// visible tells whether a token has no other than visible ASCII characters, as
+// one that goes into a header must (RFC 6750 section 2.1).
+func visible(token string) bool {
+	return !strings.ContainsFunc(token, func(r rune) bool { return r < 0x20 || r > 0x7e })
 }
 
 // purpose is what the token endpoint is asked for.
@@ -113,7 +137,8 @@ const (
 
 // ask sends one token request, and a second in the other encoding of the
 // credentials where the first was answered with invalid_client. That answer
-// means that the server did not look at the code, so it is not used up.
+// means that the server did not look at the code, so it is not used up. Beside
+// a fault it gives the answer that led to it, where there was one.
 func (c *Client) ask(ctx context.Context, cfg Configuration, auth ClientAuth, why purpose, secrets []string,
 	send func(context.Context, *oauth2.Config) error) (*answer, error) {
 	endpoint, err := url.Parse(cfg.TokenEndpoint)
@@ -139,7 +164,7 @@ func (c *Client) ask(ctx context.Context, cfg Configuration, auth ClientAuth, wh
 			return t.answer, nil
 		}
 		if f.Code != "client-refused" {
-			return nil, f
+			return t.answer, f
 		}
 		if first == nil {
 			first = f
@@ -212,7 +237,10 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 // judge gives the fault of a token request, or nil where there are tokens.
 func (t *tokenTransport) judge(err error, why purpose) *fault.Error {
 	if t.answer == nil {
-		if t.err != nil {
+		// The library's error tells less than the transport's, but only the
+		// client's tells that its own time was up.
+		var timeout interface{ Timeout() bool }
+		if t.err != nil && (!errors.As(err, &timeout) || !timeout.Timeout()) {
 			err = t.err
 		}
 		return network.Fault(err, t.host)
@@ -297,9 +325,8 @@ func (a *answer) response(asked scope.Set) (TokenResponse, error) {
 		Scopes:       asked,
 		AuthMethod:   a.method,
 	}
-	// A bearer token goes into a header: visible ASCII only (RFC 6750 section 2.1).
 	for _, s := range []secret.Value{t.AccessToken, t.RefreshToken} {
-		if strings.ContainsFunc(s.Reveal(), func(r rune) bool { return r < 0x20 || r > 0x7e }) {
+		if !visible(s.Reveal()) {
 			return TokenResponse{}, fault.New("token-invalid", "The server sent a token with characters that no token may have.", "Sign in again. If it happens again, tell the health system.")
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -240,6 +241,39 @@ func TestRefresh(t *testing.T) {
 	e.token = says(200, `{"access_token":"at-3","token_type":"Bearer","expires_in":60,"refresh_token":"rt-2","scope":"patient/Patient.rs"}`)
 	if r, err = c.Refresh(context.Background(), e.cfg(), public, secret.New("rt-1"), held); err != nil || r.RefreshToken.Reveal() != "rt-2" || r.Scopes.String() != "patient/Patient.rs" || !r.ScopesTold {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestARefreshThatFailsGivesTheReplacedTokenBack(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"access_token":"at-2","token_type":"mac","refresh_token":"rt-2"}`:            "rt-2",
+		`{"token_type":"Bearer","refresh_token":"rt-2"}`:                               "rt-2",
+		`{"access_token":"at\n2","token_type":"Bearer","refresh_token":"rt-2"}`:        "rt-2",
+		`{"access_token":"at-2","token_type":"mac","refresh_token":"rt\n2"}`:           "",
+		`{"access_token":"at-2","token_type":"mac"}`:                                   "",
+		`{"error":"invalid_grant","refresh_token":"rt-2"}`:                             "",
+		`{"error":"server_error","access_token":"at","refresh_token":"of-an-example"}`: "",
+	} {
+		e := newEHR(t)
+		e.token = says(200, body)
+		r, err := (&smart.Client{}).Refresh(context.Background(), e.cfg(), public, secret.New("rt-1"), nil)
+		if err == nil || r.RefreshToken.Reveal() != want || !r.AccessToken.IsEmpty() {
+			t.Errorf("%s: %q, %v", body, r.RefreshToken.Reveal(), err)
+		}
+	}
+}
+
+func TestTheClientsOwnTimeIsUp(t *testing.T) {
+	e := newEHR(t)
+	e.token = func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}
+	client := network.NewClient()
+	client.Timeout = 100 * time.Millisecond
+	_, err := (&smart.Client{HTTP: client}).Refresh(context.Background(), e.cfg(), public, secret.New("rt-1"), nil)
+	if fault.Code(err) != network.CodeTimeout {
+		t.Errorf("%v (%s)", err, fault.Code(err))
 	}
 }
 

@@ -85,6 +85,9 @@ func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store
 	}
 	answer, err := w.requestRefresh(ctx, g, token, auth)
 	if err != nil {
+		if !answer.RefreshToken.IsEmpty() {
+			g = w.keepReplacement(context.WithoutCancel(ctx), reg, g, answer.RefreshToken)
+		}
 		ended := ""
 		if fault.Code(err) == smart.CodeGrantEnded {
 			ended = "The EHR has ended the access: it refused the refresh token."
@@ -96,6 +99,27 @@ func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store
 	}
 	// From here on the old refresh token may be spent: the answer is stored even if the caller has gone.
 	return w.storeRenewal(context.WithoutCancel(ctx), reg, g, answer)
+}
+
+// keepReplacement stores the refresh token of an answer that was of no use
+// otherwise. The old one is spent, and would cost the whole grant.
+func (w *Workstation) keepReplacement(ctx context.Context, reg store.Registration, g store.Grant, token secret.Value) store.Grant {
+	sealed, err := w.seal(ctx, w.owner.ID, grantBinding("refresh_token", g.ID), token)
+	if err == nil {
+		_, err = w.store.RenewGrant(ctx, store.RenewGrantParams{
+			AccessToken: g.AccessToken, RefreshToken: sealed, Context: g.Context, ScopesGranted: g.ScopesGranted,
+			AccessExpiresAt: g.AccessExpiresAt, RefreshedAt: g.RefreshedAt, ID: g.ID, ReadVersion: g.Version,
+		})
+	}
+	if err != nil {
+		w.log.Warn("a replaced refresh token could not be stored", "error", err)
+		return g
+	}
+	current, err := w.reread(ctx, reg, g)
+	if err != nil {
+		return g
+	}
+	return current
 }
 
 func (w *Workstation) refreshCredentials(ctx context.Context, reg store.Registration, g store.Grant) (secret.Value, smart.ClientAuth, error) {

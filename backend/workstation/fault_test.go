@@ -1,0 +1,556 @@
+package workstation_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"chartkey/backend/fault"
+	"chartkey/backend/network"
+	"chartkey/backend/secret"
+	"chartkey/backend/simulator"
+	"chartkey/backend/workstation"
+)
+
+// ending is how the client ends what it does under one fault of the simulated
+// EHR: the fault code for a sign-in, a refresh and a read, or "" where it
+// works. Each is tried on a connection of its own.
+type ending struct {
+	connect, refresh, read string
+	// retry are those of the three whose fault says that trying again can help.
+	retry string
+	// warning is part of what a sign-in that works is remarked with.
+	warning string
+	// says is part of the message of every fault.
+	says string
+	// lost tells after which of the three the old grant is gone for good, as the
+	// EHR has ended it; in all other cases it must be as good as before.
+	lost string
+	// quick gives the client little patience, so that the test need not wait as a person would.
+	quick bool
+	check func(t *testing.T, d *ailing, status workstation.Status)
+}
+
+// endings has a row for every fault that the simulated EHR knows.
+var endings = map[string]ending{
+	"discovery-slow":      {},
+	"discovery-hangs":     {connect: "timeout", refresh: "timeout", retry: "connect refresh", quick: true},
+	"discovery-reset":     {connect: "connection-failed", refresh: "connection-failed", retry: "connect refresh"},
+	"discovery-500":       {connect: "discovery-failed", refresh: "discovery-failed", retry: "connect refresh", says: "500"},
+	"discovery-502":       {connect: "server-unavailable", refresh: "server-unavailable", retry: "connect refresh", says: "502"},
+	"discovery-503":       {connect: "server-unavailable", refresh: "server-unavailable", retry: "connect refresh", says: "asks to wait 2m0s"},
+	"discovery-429":       {connect: "server-unavailable", refresh: "server-unavailable", retry: "connect refresh", says: "asks to wait 2m0s"},
+	"discovery-truncated": {connect: "connection-failed", refresh: "connection-failed", retry: "connect refresh"},
+	"discovery-oversized": {connect: "answer-too-large", refresh: "answer-too-large"},
+	"discovery-html":      {connect: "discovery-not-json", refresh: "discovery-not-json", says: "web page"},
+
+	"token-slow":  {},
+	"token-hangs": {connect: "timeout", refresh: "timeout", retry: "connect refresh", quick: true},
+	"token-reset": {connect: "connection-failed", refresh: "connection-failed", retry: "connect refresh"},
+	"token-500":   {connect: "server-error", refresh: "server-error", retry: "connect refresh", says: "500"},
+	"token-502":   {connect: "server-error", refresh: "server-error", retry: "connect refresh", says: "502"},
+	"token-503":   {connect: "server-error", refresh: "server-error", retry: "connect refresh", says: "asks to wait 2m0s"},
+	"token-429":   {connect: "rate-limited", refresh: "rate-limited", retry: "connect refresh", says: "asks to wait 2m0s"},
+	// The refresh was carried out before its answer broke off.
+	"token-truncated": {connect: "connection-failed", refresh: "connection-failed", retry: "connect refresh", lost: "refresh"},
+	"token-oversized": {connect: "answer-too-large", refresh: "answer-too-large"},
+	"token-html":      {connect: "token-not-json", refresh: "token-not-json", retry: "connect refresh"},
+
+	"fhir-slow":      {},
+	"fhir-hangs":     {read: "timeout", retry: "read", quick: true},
+	"fhir-reset":     {read: "connection-failed", retry: "read"},
+	"fhir-500":       {read: "fhir-server-error", retry: "read", says: "500"},
+	"fhir-502":       {read: "fhir-server-error", retry: "read", says: "502"},
+	"fhir-503":       {read: "fhir-server-error", retry: "read", says: "asks to wait 2m0s"},
+	"fhir-429":       {read: "fhir-rate-limited", retry: "read", says: "asks to wait 2m0s"},
+	"fhir-truncated": {read: "connection-failed", retry: "read"},
+	"fhir-oversized": {read: "answer-too-large"},
+	"fhir-html":      {read: "fhir-bad-answer"},
+
+	// The CapabilityStatement names neither issuer nor keys.
+	"no-smart-configuration": {warning: "names no issuer or keys"},
+
+	// Such a callback belongs to no sign-in here; the one that waits goes on waiting.
+	"wrong-state":   {connect: "sign-in-timeout", retry: "connect", quick: true},
+	"missing-state": {connect: "sign-in-timeout", retry: "connect", quick: true},
+	"wrong-iss":     {connect: "callback-issuer-mismatch", says: "https://other-ehr.example/auth"},
+	"missing-iss":   {connect: "callback-issuer-missing"},
+	"missing-code":  {connect: "callback-code-missing"},
+
+	"expired-code":        {connect: "code-refused", says: "expired"},
+	"error-with-200":      {connect: "server-error", refresh: "server-error", retry: "connect refresh"},
+	"token-redirect":      {connect: "token-redirect", refresh: "token-redirect", retry: "connect refresh", check: notElsewhere},
+	"refresh-answer-lost": {refresh: "connection-failed", retry: "refresh", lost: "refresh"},
+	"revoked-grant":       {refresh: "grant-ended", read: "grant-ended", lost: "refresh read"},
+
+	"missing-patient": {warning: "named no patient", check: func(t *testing.T, _ *ailing, s workstation.Status) {
+		if s.Patient != nil {
+			t.Errorf("the patient is %s, whom nobody named", *s.Patient)
+		}
+	}},
+	"fewer-scopes": {check: func(t *testing.T, d *ailing, s workstation.Status) {
+		if !strings.Contains(s.ScopesNote, "Observation") || slices.Contains(s.ScopesGranted, "patient/Observation.rs") {
+			t.Errorf("granted %v, noted %q", s.ScopesGranted, s.ScopesNote)
+		}
+		_, err := d.Read(t.Context(), d.registration, "Observation?patient=amara-nwosu")
+		wantCode(t, err, "fhir-forbidden")
+	}},
+	"no-scope":             {warning: "which scopes"},
+	"token-type-lowercase": {},
+	"token-type-missing":   {warning: "token type"},
+	"token-type-mac":       {connect: "token-type-unsupported", refresh: "token-type-unsupported"},
+	"expires-in-string": {check: func(t *testing.T, d *ailing, s workstation.Status) {
+		if s.AccessExpiresAt == nil || s.AccessExpiresAt.Sub(d.clock.now()) < 50*time.Minute {
+			t.Errorf("access runs out at %v", s.AccessExpiresAt)
+		}
+	}},
+	"expires-in-missing": {check: func(t *testing.T, _ *ailing, s workstation.Status) {
+		if s.AccessExpiresAt != nil || s.State != workstation.Connected {
+			t.Errorf("%s until %v, which nobody said", s.State, s.AccessExpiresAt)
+		}
+	}},
+	"refresh-token-empty": {check: func(t *testing.T, _ *ailing, s workstation.Status) {
+		if s.Refreshable {
+			t.Error("an empty refresh token counts as one")
+		}
+	}},
+	"access-token-missing": {connect: "token-missing", refresh: "token-missing"},
+	"long-tokens":          {},
+	"clock-ahead":          {connect: "id-token-issued-later", says: "clock is behind"},
+	"clock-behind":         {},
+
+	"id-token-missing":   {warning: "no id_token"},
+	"id-token-signature": {connect: "id-token-signature"},
+	"id-token-alg-none":  {connect: "id-token-algorithm", says: `"none"`},
+	"id-token-issuer":    {connect: "id-token-issuer", says: "https://other-ehr.example/auth"},
+	"id-token-audience":  {connect: "id-token-audience"},
+	"id-token-nonce":     {connect: "id-token-nonce"},
+	"id-token-expired":   {connect: "id-token-expired"},
+	"unknown-key":        {connect: "id-token-signature"},
+	"rotated-keys":       {},
+	"late-keys":          {connect: "id-token-signature"},
+	"keys-500":           {connect: "id-token-keys", retry: "connect"},
+
+	"fhir-token-refused": {read: "fhir-unauthorized"},
+}
+
+// notElsewhere sees to it that no redirect of the token endpoint was followed.
+func notElsewhere(t *testing.T, d *ailing, _ workstation.Status) {
+	if d.asked("/elsewhere") != 0 {
+		t.Error("the redirect of the token endpoint was followed, with all that it carried")
+	}
+}
+
+func TestEveryFaultOfAServerEndsWell(t *testing.T) {
+	known := map[string]bool{}
+	for _, f := range simulator.Faults() {
+		known[f.Name] = true
+		want, ok := endings[f.Name]
+		if !ok {
+			t.Errorf("nothing says how the client should end the fault %s", f.Name)
+			continue
+		}
+		for what, run := range map[string]func(*testing.T, *ailing, string, ending){"connect": connectUnder, "refresh": refreshUnder, "read": readUnder} {
+			t.Run(f.Name+"/"+what, func(t *testing.T) {
+				t.Parallel()
+				d := newAiling(t, want.quick)
+				run(t, d, f.Name, want)
+				d.tellsNoSecret(t)
+			})
+		}
+	}
+	for name := range endings {
+		if !known[name] {
+			t.Errorf("there is no fault %s any more", name)
+		}
+	}
+}
+
+// connectUnder signs in anew over a connection that works, and so must keep
+// it where the new one fails.
+func connectUnder(t *testing.T, d *ailing, name string, want ending) {
+	before := d.status(t)
+	d.set(t, name)
+	status, err := d.again(t, want.quick)
+	want.judge(t, "connect", err)
+	if err == nil {
+		if status.State != workstation.Connected || *status.ConnectionID == *before.ConnectionID {
+			t.Errorf("after the sign-in: %+v", status)
+		}
+		if got := strings.Join(status.Warnings, " "); want.warning == "" && got != "" || !strings.Contains(got, want.warning) {
+			t.Errorf("remarked %q, want %q", got, want.warning)
+		}
+	} else if status = d.status(t); *status.ConnectionID != *before.ConnectionID || status.State != workstation.Connected {
+		t.Errorf("the failed sign-in cost the connection: %+v", status)
+	}
+	if want.check != nil && (err != nil) == (want.connect != "") {
+		want.check(t, d, status)
+	}
+	if name == "late-keys" { // the second fetch of the keys has the new one
+		if _, err := d.again(t, false); err != nil {
+			t.Errorf("the second sign-in: %v", err)
+		}
+	}
+	d.set(t)
+	if err != nil {
+		d.works(t)
+	}
+	if _, err := d.again(t, false); err != nil {
+		t.Errorf("a sign-in when the fault is over: %v", err)
+	}
+	d.works(t)
+}
+
+func refreshUnder(t *testing.T, d *ailing, name string, want ending) {
+	before := d.status(t)
+	d.set(t, name)
+	status, err := d.Refresh(d.patient(t, want.quick), d.registration)
+	want.judge(t, "refresh", err)
+	if err == nil && (status.RefreshedAt == nil || !status.Refreshable || *status.Patient != *before.Patient || status.FHIRUser == nil) {
+		t.Errorf("after the refresh: %+v", status)
+	}
+	if err != nil {
+		if status = d.status(t); status.LastError == nil || status.LastError.Code != want.refresh {
+			t.Errorf("the status does not tell the failure: %+v", status.LastError)
+		}
+	}
+	d.set(t)
+	want.after(t, "refresh", d)
+}
+
+func readUnder(t *testing.T, d *ailing, name string, want ending) {
+	d.set(t, name)
+	asked := d.asked("/auth/token")
+	resource, err := d.Read(d.patient(t, want.quick), d.registration, "Patient/amara-nwosu")
+	want.judge(t, "read", err)
+	if err == nil && resource.ID != "amara-nwosu" {
+		t.Errorf("read %s/%s", resource.Type, resource.ID)
+	}
+	if asked = d.asked("/auth/token") - asked; asked > 1 {
+		t.Errorf("one read led to %d token requests", asked)
+	}
+	d.set(t)
+	want.after(t, "read", d)
+}
+
+// judge compares how one thing ended with what is wanted.
+func (want ending) judge(t *testing.T, what string, err error) {
+	t.Helper()
+	code := map[string]string{"connect": want.connect, "refresh": want.refresh, "read": want.read}[what]
+	if code == "" {
+		if err != nil {
+			t.Fatalf("%v (%s), want success", err, fault.Code(err))
+		}
+		return
+	}
+	f := wantCode(t, err, code)
+	if f.Retryable != slices.Contains(strings.Fields(want.retry), what) {
+		t.Errorf("retryable = %v", f.Retryable)
+	}
+	if !strings.Contains(f.Message, want.says) {
+		t.Errorf("the message %q does not say %q", f.Message, want.says)
+	}
+	for _, text := range []string{f.Message, f.Advice} {
+		if !strings.HasSuffix(text, ".") && !strings.Contains(text, "It says: ") {
+			t.Errorf("%q is no sentence", text)
+		}
+	}
+}
+
+// after sees what is left of the connection when the fault is over.
+func (want ending) after(t *testing.T, what string, d *ailing) {
+	t.Helper()
+	if !slices.Contains(strings.Fields(want.lost), what) {
+		d.works(t)
+		return
+	}
+	// A client that did not hear of it learns it now; both times it is told to sign in.
+	_, err := d.Refresh(t.Context(), d.registration)
+	if code := fault.Code(err); code != "grant-ended" && code != "needs-reconnect" {
+		t.Errorf("a refresh of the lost grant: %v (%s)", err, code)
+	}
+	if s := d.status(t); s.State != workstation.NeedsReconnect || s.Refreshable {
+		t.Errorf("the lost grant is %+v", s)
+	}
+	if _, err := d.again(t, false); err != nil {
+		t.Errorf("a new sign-in: %v", err)
+	}
+	d.works(t)
+}
+
+// ailing is a workstation that is connected to a simulated EHR whose faults
+// are about to be turned on, and what it said and sent so far.
+type ailing struct {
+	*bench
+	registration string
+	wire         *wiretap
+	log          bytes.Buffer
+	logMu        sync.Mutex
+	said         []string
+}
+
+func (d *ailing) Write(b []byte) (int, error) {
+	d.logMu.Lock()
+	defer d.logMu.Unlock()
+	return d.log.Write(b)
+}
+
+func newAiling(t *testing.T, quick bool) *ailing {
+	t.Helper()
+	d := &ailing{bench: &bench{home: filepath.Join(t.TempDir(), "data"), clock: &clock{}, redirect: freeRedirect(t)}}
+	var err error
+	if d.ehr, err = simulator.New(simulator.Options{Now: d.clock.now, Clients: []simulator.Client{
+		{ID: "app", Name: "App", Type: simulator.Public, RedirectURIs: []string{d.redirect}},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.ehr.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		_ = d.ehr.Close(ctx)
+	})
+	client := network.NewClient()
+	d.wire = &wiretap{next: client.Transport}
+	client.Transport = d.wire
+	t.Cleanup(client.CloseIdleConnections)
+	if d.Workstation, err = workstation.Open(t.Context(), workstation.Options{
+		Home: d.home, Now: d.clock.now, KeyCost: cheap, HTTP: client,
+		Log:        slog.New(slog.NewTextHandler(d, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Passphrase: func(context.Context, bool) (secret.Value, error) { return secret.New("a long test passphrase"), nil },
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	reg, _ := d.connected(t)
+	d.registration = reg.ID
+	// What was discovered has run out, so that it is asked for again.
+	d.clock.pass(10 * time.Minute)
+	if quick {
+		// Only now: the sign-in before was not to be hurried.
+		client.Timeout = 700 * time.Millisecond
+	}
+	return d
+}
+
+func (d *ailing) set(t *testing.T, faults ...string) {
+	t.Helper()
+	if err := d.ehr.SetFaults(faults...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// patient gives a context that ends long after the client should have, so
+// that a hang fails the test by name.
+func (d *ailing) patient(t *testing.T, _ bool) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// again signs in at the browser once more.
+func (d *ailing) again(t *testing.T, quick bool) (workstation.Status, error) {
+	t.Helper()
+	o := workstation.ConnectOptions{Timeout: 20 * time.Second}
+	if quick {
+		o.Timeout = 1500 * time.Millisecond
+	}
+	login, err := d.BeginConnect(d.patient(t, quick), d.registration, o)
+	if err != nil {
+		d.keep(err)
+		return workstation.Status{}, err
+	}
+	u, err := url.Parse(login.AuthorizationURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.wire.note(u.Query().Get("state"))
+	if _, err := simulator.SignIn(t.Context(), login.AuthorizationURL(), amara); err != nil {
+		t.Fatal(err)
+	}
+	status, err := login.Wait(d.patient(t, quick))
+	d.keep(err, status)
+	return status, err
+}
+
+func (d *ailing) Refresh(ctx context.Context, ref string) (workstation.Status, error) {
+	s, err := d.Workstation.Refresh(ctx, ref)
+	d.keep(err, s)
+	return s, err
+}
+
+func (d *ailing) status(t *testing.T) workstation.Status {
+	t.Helper()
+	s, err := d.Status(t.Context(), d.registration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.keep(nil, s)
+	return s
+}
+
+// works sees to it that the stored grant can be renewed and read with.
+func (d *ailing) works(t *testing.T) {
+	t.Helper()
+	if _, err := d.Refresh(t.Context(), d.registration); err != nil {
+		t.Errorf("a refresh when the fault is over: %v (%s)", err, fault.Code(err))
+	}
+	if _, err := d.Read(t.Context(), d.registration, "Patient/amara-nwosu"); err != nil {
+		t.Errorf("a read when the fault is over: %v (%s)", err, fault.Code(err))
+	}
+}
+
+// keep notes everything that was said to a person or a program.
+func (d *ailing) keep(err error, values ...any) {
+	for _, v := range append(values, workstation.Fault(err)) {
+		text, _ := json.Marshal(v)
+		d.said = append(d.said, fmt.Sprintf("%s %+v %#v", text, v, v))
+	}
+	for ; err != nil; err = unwrap(err) {
+		d.said = append(d.said, err.Error())
+	}
+}
+
+func unwrap(err error) error {
+	if u, ok := err.(interface{ Unwrap() error }); ok {
+		return u.Unwrap()
+	}
+	return nil
+}
+
+// tellsNoSecret looks for whatever secret went over the wire in all that was said.
+func (d *ailing) tellsNoSecret(t *testing.T) {
+	t.Helper()
+	d.logMu.Lock()
+	said := append(slices.Clone(d.said), d.log.String())
+	d.logMu.Unlock()
+	secrets := d.wire.all()
+	if len(secrets) < 5 {
+		t.Fatalf("only %d secrets went over the wire, so the search for them proves nothing", len(secrets))
+	}
+	for _, s := range secrets {
+		for _, text := range said {
+			if strings.Contains(text, s) || strings.Contains(text, url.QueryEscape(s)) {
+				t.Errorf("a secret of %d characters was told in: %.300s", len(s), text)
+			}
+		}
+	}
+}
+
+// wiretap notes the secrets that requests and answers of the token endpoint carry.
+type wiretap struct {
+	next http.RoundTripper
+
+	mu      sync.Mutex
+	secrets []string
+}
+
+func (w *wiretap) note(secrets ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range secrets {
+		if len(s) >= 8 {
+			w.secrets = append(w.secrets, s)
+		}
+	}
+}
+
+func (w *wiretap) all() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.secrets)
+}
+
+func (w *wiretap) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasSuffix(r.URL.Path, "/token") || r.Body == nil {
+		return w.next.RoundTrip(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if form, err := url.ParseQuery(string(body)); err == nil {
+		w.note(form.Get("code"), form.Get("code_verifier"), form.Get("refresh_token"))
+	}
+	resp, err := w.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	original := resp.Body
+	var answer bytes.Buffer
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(original, &answer), closer(func() error {
+		var tokens struct {
+			Access  string `json:"access_token"`
+			Refresh string `json:"refresh_token"`
+			ID      string `json:"id_token"`
+		}
+		if json.Unmarshal(answer.Bytes(), &tokens) == nil {
+			w.note(tokens.Access, tokens.Refresh, tokens.ID)
+		}
+		return original.Close()
+	})}
+	return resp, nil
+}
+
+func (w *wiretap) CloseIdleConnections() {
+	if c, ok := w.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+type closer func() error
+
+func (c closer) Close() error { return c() }
+
+func TestCertificatesThatMustBeRefused(t *testing.T) {
+	for mode, code := range map[string]string{simulator.TLSUnknownAuthority: "tls-untrusted", simulator.TLSExpired: "tls-expired"} {
+		t.Run(mode, func(t *testing.T) {
+			ehr, err := simulator.New(simulator.Options{TLS: mode})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := ehr.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+				defer cancel()
+				_ = ehr.Close(ctx)
+			})
+			w := openDesk(t, filepath.Join(t.TempDir(), "data"), &clock{})
+			reg, _, err := w.SaveRegistration(t.Context(), "", workstation.RegistrationInput{Name: "Mercy", FHIRBaseURL: ehr.FHIRBaseURL(), ClientID: "chartkey-demo", RedirectURIs: []string{freeRedirect(t)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = w.BeginConnect(t.Context(), reg.ID, workstation.ConnectOptions{})
+			if f := wantCode(t, err, code); f.Retryable {
+				t.Error("trying again does not mend a certificate")
+			}
+			if n := len(ehr.Requests()); slices.ContainsFunc(ehr.Requests(), func(r simulator.Request) bool { return r.Method != http.MethodConnect }) {
+				t.Errorf("%d requests came through", n)
+			}
+		})
+	}
+}
