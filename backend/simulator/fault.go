@@ -86,12 +86,13 @@ const (
 	faultRotatedKeys  = "rotated-keys"
 	faultLateKeys     = "late-keys"
 	faultAnswerLost   = "refresh-answer-lost"
+	faultRefreshEmpty = "refresh-token-empty"
 )
 
 // The measures of the faults.
 const (
 	clockOff       = 10 * time.Minute
-	slowness       = 3 * time.Second
+	slowness       = 2 * time.Second
 	longestHang    = 5 * time.Minute
 	oversize       = 32 << 20
 	longToken      = 64 << 10
@@ -134,7 +135,7 @@ var faultTable = sync.OnceValue(func() []faultRow {
 		faultRow{Fault: Fault{"token-type-mac", "token_type is mac: a token that a client which knows Bearer alone must not use (RFC 6749 section 7.1)."}, answer: member("token_type", "mac")},
 		faultRow{Fault: Fault{"expires-in-string", "expires_in is a string, as several servers write it."}, answer: func(a map[string]any) { a["expires_in"] = fmt.Sprint(a["expires_in"]) }},
 		faultRow{Fault: Fault{"expires-in-missing", "The token answer does not say how long the access lasts, so a 401 tells it first."}, answer: without("expires_in")},
-		faultRow{Fault: Fault{"refresh-token-empty", "refresh_token is an empty string, which means none: after a refresh the old one stays."}, answer: member("refresh_token", "")},
+		faultRow{Fault: Fault{faultRefreshEmpty, "refresh_token is an empty string, which means none: after a refresh the old one stays."}, answer: member("refresh_token", "")},
 		faultRow{Fault: Fault{"access-token-missing", "The token answer has everything but the access token."}, answer: without("access_token")},
 		faultRow{Fault: Fault{faultLongTokens, "Access and refresh tokens have 64 KB, as signed ones with many claims can."}},
 
@@ -172,7 +173,7 @@ func transportFaults(at place, what string) []faultRow {
 		return singular
 	}
 	return []faultRow{
-		row("slow", verb("takes", "take")+" three seconds to answer, as in a hospital in the morning: too little to give up.", slow),
+		row("slow", verb("takes", "take")+" two seconds to answer, as in a hospital in the morning: too little to give up.", slow),
 		row("hangs", verb("takes", "take")+" the request and never "+verb("answers", "answer")+": each wait needs an end.", hang),
 		row("reset", verb("resets", "reset")+" the connection in place of an answer, as firewalls do.", reset),
 		row("500", verb("answers", "answer")+" 500: a fault of the server's own, which says nothing of what was sent.", fail(http.StatusInternalServerError, nil)),
