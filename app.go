@@ -6,6 +6,7 @@ import (
 
 	"chartkey/backend/secret"
 	"chartkey/backend/session"
+	"chartkey/backend/simulator"
 	"chartkey/backend/smart"
 	"chartkey/backend/workstation"
 )
@@ -101,6 +102,34 @@ func (a *App) SandboxStop() session.SandboxStatus { return a.session.SandboxStop
 // SandboxRegister starts the sandbox and gives its registration.
 func (a *App) SandboxRegister() (workstation.Registration, error) {
 	return a.session.SandboxRegister()
+}
+
+// SandboxControls gives the profile, quirks and faults of the sandbox.
+func (a *App) SandboxControls() (session.SandboxControls, error) { return a.session.SandboxControls() }
+
+// SandboxSetProfile has the sandbox behave as "spec" or "epic".
+func (a *App) SandboxSetProfile(profile string) (session.SandboxControls, error) {
+	return a.session.SandboxSetProfile(profile)
+}
+
+// SandboxSetTraits switches these quirks on and all others off.
+func (a *App) SandboxSetTraits(names []string) (session.SandboxControls, error) {
+	return a.session.SandboxSetTraits(names)
+}
+
+// SandboxSetFaults switches these faults on and all others off.
+func (a *App) SandboxSetFaults(names []string) (session.SandboxControls, error) {
+	return a.session.SandboxSetFaults(names)
+}
+
+// SandboxChoices gives what a launch can be made of.
+func (a *App) SandboxChoices(user, patient, find string) (simulator.LaunchChoices, error) {
+	return a.session.SandboxChoices(user, patient, find)
+}
+
+// SandboxLaunch has the sandbox launch into the listener, by the system browser.
+func (a *App) SandboxLaunch(request simulator.LaunchRequest) error {
+	return a.session.SandboxLaunch(request)
 }
 
 // LaunchesPage gives the launch listener, the launches and the issuers.

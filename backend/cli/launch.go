@@ -297,7 +297,7 @@ func askForLaunch(ctx context.Context, at string, request simulator.LaunchReques
 	}
 	var answer struct {
 		URL   string `json:"launch_url"`
-		Error string `json:"error"`
+		Error string `json:"error_description"`
 	}
 	if err := json.Unmarshal(text, &answer); err != nil || answer.URL == "" {
 		why := answer.Error

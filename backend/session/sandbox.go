@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -145,4 +146,118 @@ func (s *Session) SandboxRegister() (workstation.Registration, error) {
 		Name: name, EHR: "other", Environment: "sandbox", FHIRBaseURL: status.FHIRBaseURL, ClientID: SandboxClientID,
 	})
 	return saved.Registration, err
+}
+
+// SandboxSwitch is one fault or quirk of the sandbox, and whether it is on.
+type SandboxSwitch struct {
+	Name     string `json:"name"`
+	Sentence string `json:"sentence"`
+	On       bool   `json:"on"`
+}
+
+// SandboxControls are what can be changed of the sandbox while it runs.
+type SandboxControls struct {
+	// Profile is "spec", "epic" or "custom".
+	Profile string          `json:"profile"`
+	Traits  []SandboxSwitch `json:"traits"`
+	Faults  []SandboxSwitch `json:"faults"`
+}
+
+// sandboxOff says that something needs the sandbox to run.
+func sandboxOff() *fault.Error {
+	return fault.New("sandbox-off", "The sandbox is off.", "Start it first.")
+}
+
+// running gives the sandbox's server. Fault: sandbox-off.
+func (b *sandbox) running() (*simulator.Server, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.server == nil {
+		return nil, sandboxOff()
+	}
+	return b.server, nil
+}
+
+// SandboxControls gives the profile, quirks and faults of the sandbox. Fault: sandbox-off.
+func (s *Session) SandboxControls() (SandboxControls, error) {
+	server, err := s.sandbox.running()
+	if err != nil {
+		return SandboxControls{}, err
+	}
+	c := SandboxControls{Profile: server.Profile(), Traits: []SandboxSwitch{}, Faults: []SandboxSwitch{}}
+	traits, faults := server.Traits(), server.Faults()
+	for _, t := range simulator.Traits() {
+		c.Traits = append(c.Traits, SandboxSwitch{t.Name, t.Sentence, slices.Contains(traits, t.Name)})
+	}
+	for _, f := range simulator.Faults() {
+		c.Faults = append(c.Faults, SandboxSwitch{f.Name, f.Sentence, slices.Contains(faults, f.Name)})
+	}
+	return c, nil
+}
+
+// SandboxSetProfile has the sandbox behave as "spec" or "epic". Faults:
+// sandbox-off, invalid-switch.
+func (s *Session) SandboxSetProfile(profile string) (SandboxControls, error) {
+	return s.changeSandbox(func(server *simulator.Server) error { return server.SetProfile(profile) })
+}
+
+// SandboxSetTraits switches these quirks on and all others off.
+func (s *Session) SandboxSetTraits(names []string) (SandboxControls, error) {
+	return s.changeSandbox(func(server *simulator.Server) error { return server.SetTraits(names...) })
+}
+
+// SandboxSetFaults switches these faults on and all others off.
+func (s *Session) SandboxSetFaults(names []string) (SandboxControls, error) {
+	return s.changeSandbox(func(server *simulator.Server) error { return server.SetFaults(names...) })
+}
+
+func (s *Session) changeSandbox(change func(*simulator.Server) error) (SandboxControls, error) {
+	server, err := s.sandbox.running()
+	if err != nil {
+		return SandboxControls{}, err
+	}
+	if err := change(server); err != nil {
+		return SandboxControls{}, fault.New("invalid-switch", "The sandbox knows no such switch.", "Choose one of those that are listed.").Because(err)
+	}
+	s.hooks.Emit("sandbox", nil)
+	return s.SandboxControls()
+}
+
+// SandboxChoices gives what a launch can be made of. Fault: sandbox-off.
+func (s *Session) SandboxChoices(user, patient, find string) (simulator.LaunchChoices, error) {
+	server, err := s.sandbox.running()
+	if err != nil {
+		return simulator.LaunchChoices{}, err
+	}
+	return server.LaunchChoices(user, patient, find), nil
+}
+
+// SandboxLaunch has the sandbox launch as its portal does: the system browser
+// opens the launch URL. Where none is named, it is this window's own listener,
+// which must be on. Faults: sandbox-off, listener-off, launch-invalid.
+func (s *Session) SandboxLaunch(request simulator.LaunchRequest) error {
+	server, err := s.sandbox.running()
+	if err != nil {
+		return err
+	}
+	if request.LaunchURL == "" {
+		settings, err := s.w.LaunchSettings(s.ctx)
+		if err != nil {
+			return err
+		}
+		if !settings.On {
+			return fault.New("listener-off", "The launch listener is off, so nobody would answer.", "Switch it on under Launches.")
+		}
+		request.LaunchURL = settings.URL
+	}
+	entry, err := server.Launch(request)
+	if err != nil {
+		return fault.New("launch-invalid", "The sandbox cannot launch that: "+err.Error()+".", "Choose a user, patient, encounter and client that fit together.").Because(err)
+	}
+	go func() { // some launchers return only when the browser is closed
+		if err := s.hooks.OpenBrowser(entry); err != nil {
+			s.hooks.Emit("failed", browserFault(err))
+		}
+	}()
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -241,6 +242,7 @@ func TestTheWaysOutReachThePage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		p.browsed(t, 1)
 		if err := p.CancelConnect(login.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -364,5 +366,102 @@ func TestCloseEndsWhatIsUnderWayAtOnce(t *testing.T) {
 	case <-done:
 	case <-time.After(5 * time.Second):
 		t.Error("closing takes longer than five seconds")
+	}
+}
+
+func TestTheSandboxLaunchesIntoTheListener(t *testing.T) {
+	p := newPage(t)
+	if err := p.SandboxLaunch(simulator.LaunchRequest{}); fault.Code(err) != "sandbox-off" {
+		t.Errorf("%v", err)
+	}
+	if _, err := p.SandboxRegister(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.SandboxLaunch(simulator.LaunchRequest{}); fault.Code(err) != "listener-off" {
+		t.Errorf("%v", err)
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := fmt.Sprintf("http://localhost:%d/launch", l.Addr().(*net.TCPAddr).Port)
+	taken, err := p.SetLaunchListener(true, at)
+	if err != nil || taken.Listening || taken.Error == nil || taken.Error.Code != "launch-port-taken" {
+		t.Errorf("with the port taken: %+v %v", taken, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	on, err := p.SetLaunchListener(true, at)
+	if err != nil || !on.Listening || on.Error != nil {
+		t.Fatalf("%+v %v", on, err)
+	}
+	choices, err := p.SandboxChoices("", "", "")
+	if err != nil || len(choices.Users) == 0 || len(choices.Patients) < 2 || len(choices.Clients) == 0 {
+		t.Fatalf("%+v %v", choices, err)
+	}
+	if err := p.SandboxLaunch(simulator.LaunchRequest{Patient: "nobody", ClientID: session.SandboxClientID}); fault.Code(err) != "launch-invalid" {
+		t.Errorf("%v", err)
+	}
+	if err := p.SandboxLaunch(simulator.LaunchRequest{Patient: "daniel-whitlock", ClientID: session.SandboxClientID}); err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(p.browsed(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusFound {
+		t.Fatalf("%d %v", resp.StatusCode, err)
+	}
+	if _, err := simulator.SignIn(t.Context(), resp.Header.Get("Location"), simulator.Choice{}); err != nil {
+		t.Fatal(err)
+	}
+	var page session.LaunchesPage
+	for range 400 {
+		if page, err = p.LaunchesPage(); err != nil || (len(page.Launches) == 1 && page.Launches[0].Outcome == "connected") {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if err != nil || len(page.Connections) != 1 || *page.Connections[0].Patient != "daniel-whitlock" || page.Launches[0].ConnectionID != *page.Connections[0].ConnectionID {
+		t.Errorf("%+v %v", page, err)
+	}
+	if off, err := p.SetLaunchListener(false, ""); err != nil || off.Listening || off.Settings.URL != workstation.DefaultLaunchURL {
+		t.Errorf("%+v %v", off, err)
+	}
+}
+
+func TestTheSandboxsSwitches(t *testing.T) {
+	p := newPage(t)
+	if _, err := p.SandboxControls(); fault.Code(err) != "sandbox-off" {
+		t.Errorf("%v", err)
+	}
+	if _, err := p.SandboxStart(); err != nil {
+		t.Fatal(err)
+	}
+	on := func(list []session.SandboxSwitch) (names []string) {
+		for _, s := range list {
+			if s.Sentence == "" {
+				t.Errorf("%s has no sentence", s.Name)
+			}
+			if s.On {
+				names = append(names, s.Name)
+			}
+		}
+		return names
+	}
+	c, err := p.SandboxControls()
+	if err != nil || c.Profile != "spec" || len(on(c.Faults)) != 0 {
+		t.Errorf("%+v %v", c, err)
+	}
+	if c, err = p.SandboxSetProfile("epic"); err != nil || c.Profile != "epic" || len(on(c.Traits)) == 0 {
+		t.Errorf("%+v %v", c, err)
+	}
+	if c, err = p.SandboxSetFaults([]string{c.Faults[0].Name}); err != nil || len(on(c.Faults)) != 1 {
+		t.Errorf("%+v %v", c, err)
+	}
+	if _, err := p.SandboxSetFaults([]string{"no such fault"}); fault.Code(err) != "invalid-switch" {
+		t.Errorf("%v", err)
 	}
 }

@@ -559,6 +559,57 @@ export namespace session {
 		}
 	}
 	
+	export class SandboxSwitch {
+	    name: string;
+	    sentence: string;
+	    on: boolean;
+	
+	    static createFrom(source: any = {}) {
+	        return new SandboxSwitch(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.name = source["name"];
+	        this.sentence = source["sentence"];
+	        this.on = source["on"];
+	    }
+	}
+	export class SandboxControls {
+	    profile: string;
+	    traits: SandboxSwitch[];
+	    faults: SandboxSwitch[];
+	
+	    static createFrom(source: any = {}) {
+	        return new SandboxControls(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.profile = source["profile"];
+	        this.traits = this.convertValues(source["traits"], SandboxSwitch);
+	        this.faults = this.convertValues(source["faults"], SandboxSwitch);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	
 	
 	
 	export class Saved {
@@ -598,6 +649,135 @@ export namespace session {
 
 export namespace simulator {
 	
+	export class FHIRContextItem {
+	    reference?: string;
+	    canonical?: string;
+	    identifier?: any;
+	    type?: string;
+	    role?: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new FHIRContextItem(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.reference = source["reference"];
+	        this.canonical = source["canonical"];
+	        this.identifier = source["identifier"];
+	        this.type = source["type"];
+	        this.role = source["role"];
+	    }
+	}
+	export class LaunchOption {
+	    value: string;
+	    label: string;
+	    selected: boolean;
+	
+	    static createFrom(source: any = {}) {
+	        return new LaunchOption(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.value = source["value"];
+	        this.label = source["label"];
+	        this.selected = source["selected"];
+	    }
+	}
+	export class LaunchChoices {
+	    users: LaunchOption[];
+	    patients: LaunchOption[];
+	    encounters: LaunchOption[];
+	    clients: LaunchOption[];
+	    styles: LaunchOption[];
+	    more: number;
+	
+	    static createFrom(source: any = {}) {
+	        return new LaunchChoices(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.users = this.convertValues(source["users"], LaunchOption);
+	        this.patients = this.convertValues(source["patients"], LaunchOption);
+	        this.encounters = this.convertValues(source["encounters"], LaunchOption);
+	        this.clients = this.convertValues(source["clients"], LaunchOption);
+	        this.styles = this.convertValues(source["styles"], LaunchOption);
+	        this.more = source["more"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	
+	export class LaunchRequest {
+	    user?: string;
+	    patient?: string;
+	    encounter?: string;
+	    intent?: string;
+	    fhir_context?: FHIRContextItem[];
+	    client_id?: string;
+	    launch_url?: string;
+	    need_patient_banner?: boolean;
+	    style?: string;
+	    smart_style_url?: string;
+	    tenant?: string;
+	    skip_consent?: boolean;
+	
+	    static createFrom(source: any = {}) {
+	        return new LaunchRequest(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.user = source["user"];
+	        this.patient = source["patient"];
+	        this.encounter = source["encounter"];
+	        this.intent = source["intent"];
+	        this.fhir_context = this.convertValues(source["fhir_context"], FHIRContextItem);
+	        this.client_id = source["client_id"];
+	        this.launch_url = source["launch_url"];
+	        this.need_patient_banner = source["need_patient_banner"];
+	        this.style = source["style"];
+	        this.smart_style_url = source["smart_style_url"];
+	        this.tenant = source["tenant"];
+	        this.skip_consent = source["skip_consent"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
 	export class Request {
 	    number: number;
 	    at: string;

@@ -4,6 +4,7 @@ import {main} from '../models';
 import {workstation} from '../models';
 import {session} from '../models';
 import {smart} from '../models';
+import {simulator} from '../models';
 
 export function About():Promise<main.AboutInfo>;
 
@@ -49,7 +50,19 @@ export function RegistrationPage(arg1:string):Promise<session.RegistrationPage>;
 
 export function RemoveRegistration(arg1:string):Promise<void>;
 
+export function SandboxChoices(arg1:string,arg2:string,arg3:string):Promise<simulator.LaunchChoices>;
+
+export function SandboxControls():Promise<session.SandboxControls>;
+
+export function SandboxLaunch(arg1:simulator.LaunchRequest):Promise<void>;
+
 export function SandboxRegister():Promise<workstation.Registration>;
+
+export function SandboxSetFaults(arg1:Array<string>):Promise<session.SandboxControls>;
+
+export function SandboxSetProfile(arg1:string):Promise<session.SandboxControls>;
+
+export function SandboxSetTraits(arg1:Array<string>):Promise<session.SandboxControls>;
 
 export function SandboxStart():Promise<session.SandboxStatus>;
 

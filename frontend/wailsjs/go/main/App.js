@@ -90,8 +90,32 @@ export function RemoveRegistration(arg1) {
   return window['go']['main']['App']['RemoveRegistration'](arg1);
 }
 
+export function SandboxChoices(arg1, arg2, arg3) {
+  return window['go']['main']['App']['SandboxChoices'](arg1, arg2, arg3);
+}
+
+export function SandboxControls() {
+  return window['go']['main']['App']['SandboxControls']();
+}
+
+export function SandboxLaunch(arg1) {
+  return window['go']['main']['App']['SandboxLaunch'](arg1);
+}
+
 export function SandboxRegister() {
   return window['go']['main']['App']['SandboxRegister']();
+}
+
+export function SandboxSetFaults(arg1) {
+  return window['go']['main']['App']['SandboxSetFaults'](arg1);
+}
+
+export function SandboxSetProfile(arg1) {
+  return window['go']['main']['App']['SandboxSetProfile'](arg1);
+}
+
+export function SandboxSetTraits(arg1) {
+  return window['go']['main']['App']['SandboxSetTraits'](arg1);
 }
 
 export function SandboxStart() {
