@@ -69,7 +69,7 @@ func Traits() []Trait {
 		{traitRewrittenScopes, "Granted scopes are told in the other grammar (.rs as .read and back) and with the prefix of who signed in: user/ for a clinician, patient/ for a patient.", true},
 		{traitRefreshEarned, "Only a confidential client with offline_access is given a refresh token; others are not granted offline_access or online_access.", true},
 		{traitNoRevocation, "There is no revocation endpoint.", true},
-		{traitNoIntrospection, "Introspection is not advertised.", true},
+		{traitNoIntrospection, "Introspection is neither advertised nor answered.", true},
 		{traitNoIssuer, "The callback carries no iss and none is promised (RFC 9207 is not supported).", true},
 		{traitShortMetadata, "The SMART configuration has only the members, capabilities and scopes that Epic's has; patient/ scopes are granted without being listed.", true},
 		{traitDSTU2Patient, "The token answer has the member __epic.dstu2.patient beside patient.", true},
@@ -156,6 +156,7 @@ func redirectMiss(uri string, registered []string) string {
 	if err != nil {
 		return ""
 	}
+	alias := ""
 	for _, r := range registered {
 		want, err := url.Parse(r)
 		if err != nil {
@@ -171,11 +172,11 @@ func redirectMiss(uri string, registered []string) string {
 			return ": it differs from " + r + " in the scheme only"
 		case samePath && got.Hostname() == want.Hostname():
 			return ": it differs from " + r + " in the port only"
-		case samePath && isLocal(got.Hostname()) && isLocal(want.Hostname()):
-			return ": it names this computer in another way than " + r
+		case samePath && alias == "" && isLocal(got.Hostname()) && isLocal(want.Hostname()):
+			alias = ": it names this computer in another way than " + r
 		}
 	}
-	return ""
+	return alias
 }
 
 func isLocal(host string) bool {
