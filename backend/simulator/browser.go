@@ -84,6 +84,15 @@ func (b *scriptedBrowser) run(ctx context.Context) (string, error) {
 		if problem != "" || (id == lastPage && filled > 0) {
 			return "", fmt.Errorf("the %s page refused what was entered: %s", id, problem)
 		}
+		// A long list is narrowed to the one that is meant, once.
+		if id == stepPatient && b.choice.Patient != "" && !offers(fields, id, b.choice.Patient) && !at.Query().Has("find") {
+			query := at.Query()
+			query.Set("find", b.choice.Patient)
+			narrowed := *at
+			narrowed.RawQuery = query.Encode()
+			at, form = &narrowed, nil
+			continue
+		}
 		lastPage, filled = id, filled+1
 		if form, err = b.fill(id, fields); err != nil {
 			return "", err
@@ -163,6 +172,10 @@ func withoutURL(err error) error {
 // field is one input of a form, in the order of the page.
 type field struct{ name, kind, value string }
 
+func offers(fields []field, name, value string) bool {
+	return slices.ContainsFunc(fields, func(f field) bool { return f.name == name && f.value == value })
+}
+
 // fill answers a page as the person chose.
 func (b *scriptedBrowser) fill(id string, fields []field) (url.Values, error) {
 	form := url.Values{}
@@ -208,14 +221,17 @@ func readPage(page *html.Node) (id, action string, fields []field, problem strin
 		}
 		return ""
 	}
+	forms := 0 // the first is what the page is for
 	for n := range page.Descendants() {
 		if n.Type != html.ElementNode {
 			continue
 		}
 		switch {
-		case n.Data == "form" && id == "":
-			id, action = attr(n, "id"), attr(n, "action")
-		case n.Data == "input" && id != "":
+		case n.Data == "form":
+			if forms++; forms == 1 {
+				id, action = attr(n, "id"), attr(n, "action")
+			}
+		case n.Data == "input" && forms == 1:
 			fields = append(fields, field{attr(n, "name"), attr(n, "type"), attr(n, "value")})
 		case attr(n, "role") == "alert" && problem == "":
 			var text strings.Builder

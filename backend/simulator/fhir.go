@@ -93,7 +93,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, a access, kind res
 		judge(r, "%s/%s read", kind.name, id)
 		w.Header().Set("ETag", `W/"1"`)
 		w.Header().Set("Cache-Control", "no-store")
-		writeResource(w, http.StatusOK, rec.raw)
+		writeResource(w, http.StatusOK, rec.json())
 	case may.within(rec):
 		s.insufficient(w, r, "the granted scopes are limited to another part of "+kind.name)
 	default:

@@ -30,7 +30,10 @@ type page struct {
 	Patient, Legend        string
 	SignInURL, RedirectURI string
 	Choices                []choice
-	Accounts               []Account
+	// Find narrows a list of patients, More tells how many it leaves out.
+	Find     string
+	More     int
+	Accounts []Account
 
 	FHIRBaseURL, Issuer, Secret string
 	Patients                    int

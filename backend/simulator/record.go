@@ -18,10 +18,25 @@ var dataFiles embed.FS
 // record is one resource. It is never changed once it was read.
 type record struct {
 	kind, id string
-	raw      json.RawMessage
-	value    map[string]any
+	// raw is the resource as it was written, or nil for one that was generated.
+	raw   json.RawMessage
+	value map[string]any
 	// patient is the ID of the patient whose record it is part of, or "".
 	patient string
+	// at is its place among those of its type, which is the order of answers.
+	at int
+}
+
+// json gives the resource as it is served.
+func (r *record) json() json.RawMessage {
+	if r.raw != nil {
+		return r.raw
+	}
+	raw, err := json.Marshal(r.value)
+	if err != nil {
+		panic(fmt.Errorf("%s/%s cannot be written: %w", r.kind, r.id, err)) // the guard answers 500
+	}
+	return raw
 }
 
 // records is every resource of the sandbox, in memory.
@@ -29,6 +44,69 @@ type records struct {
 	byKind    map[string][]*record
 	byID      map[string]*record              // "Type/id"
 	byPatient map[string]map[string][]*record // type, patient ID
+	byToken   map[tokenKey][]*record
+
+	once    sync.Once // guards choices
+	choices []choice
+}
+
+// tokenKey is an entry of the index of codes and identifiers.
+type tokenKey struct{ kind, parameter, value string }
+
+// indexed are the token parameters that have an index.
+var indexed = []string{"code", "identifier"}
+
+func newRecords() *records {
+	return &records{byKind: map[string][]*record{}, byID: map[string]*record{}, byPatient: map[string]map[string][]*record{}, byToken: map[tokenKey][]*record{}}
+}
+
+// add takes a resource in, in the order of its type.
+func (rs *records) add(r *record) { rs.addUnder(r, tokenKeys(r)) }
+
+// tokenKeys gives what a resource stands under in the index.
+func tokenKeys(r *record) []tokenKey {
+	var out []tokenKey
+	params := searchParameters(r.kind)
+	for _, name := range indexed {
+		if p, ok := params[name]; ok {
+			for _, value := range tokenValues(p.found(r.value)) {
+				if key := (tokenKey{r.kind, name, value}); !slices.Contains(out, key) {
+					out = append(out, key)
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (rs *records) addUnder(r *record, keys []tokenKey) {
+	r.at = len(rs.byKind[r.kind])
+	rs.byID[r.kind+"/"+r.id] = r
+	rs.byKind[r.kind] = append(rs.byKind[r.kind], r)
+	if r.patient != "" {
+		if rs.byPatient[r.kind] == nil {
+			rs.byPatient[r.kind] = map[string][]*record{}
+		}
+		rs.byPatient[r.kind][r.patient] = append(rs.byPatient[r.kind][r.patient], r)
+	}
+	for _, key := range keys {
+		rs.byToken[key] = append(rs.byToken[key], r)
+	}
+}
+
+// tokenValues gives the codes and identifiers that tokenTest compares.
+func tokenValues(found []any) []string {
+	var out []string
+	for _, v := range found {
+		for _, path := range []string{"", "coding.code", "code", "value"} {
+			for _, e := range elements(v, path) {
+				if s, ok := e.(string); ok {
+					out = append(out, s)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // publishedRecords reads the embedded data once for the process: it is the
@@ -38,7 +116,7 @@ var publishedRecords = sync.OnceValues(func() (*records, error) {
 	if err != nil {
 		return nil, err
 	}
-	rs := &records{byKind: map[string][]*record{}, byID: map[string]*record{}, byPatient: map[string]map[string][]*record{}}
+	rs := newRecords()
 	for _, f := range files {
 		raw, err := dataFiles.ReadFile("data/" + f.Name())
 		if err != nil {
@@ -92,14 +170,7 @@ func (rs *records) read(ndjson []byte) error {
 				return fmt.Errorf("%s names no patient", key)
 			}
 		}
-		rs.byID[key] = r
-		rs.byKind[r.kind] = append(rs.byKind[r.kind], r)
-		if r.patient != "" {
-			if rs.byPatient[r.kind] == nil {
-				rs.byPatient[r.kind] = map[string][]*record{}
-			}
-			rs.byPatient[r.kind][r.patient] = append(rs.byPatient[r.kind][r.patient], r)
-		}
+		rs.add(r)
 	}
 }
 
@@ -169,17 +240,29 @@ func (rs *records) patientName(id string) string {
 	return strings.TrimSpace(strings.Join(append(parts, first(names[0], "family")), " "))
 }
 
-// patientChoices lists every patient for the picker, by name.
+// patientChoices lists every patient for the picker, by name: those that were
+// generated after the others. The list is the caller's to read only.
 func (rs *records) patientChoices() []choice {
+	rs.once.Do(func() { rs.choices = rs.listPatients() })
+	return rs.choices
+}
+
+func (rs *records) listPatients() []choice {
 	var out []choice
+	folded := map[string]string{}
 	for _, r := range rs.of("Patient") {
 		detail := "born " + first(r.value, "birthDate")
 		if mrn := first(r.value, "identifier.value"); mrn != "" {
 			detail += ", record number " + mrn
 		}
-		out = append(out, choice{ID: r.id, Title: rs.patientName(r.id), Detail: detail})
+		c := choice{ID: r.id, Title: rs.patientName(r.id), Detail: detail}
+		folded[r.id] = fold(c.Title)
+		if r.raw == nil {
+			folded[r.id] = "\U0010ffff" + folded[r.id]
+		}
+		out = append(out, c)
 	}
-	slices.SortFunc(out, func(a, b choice) int { return strings.Compare(fold(a.Title), fold(b.Title)) })
+	slices.SortFunc(out, func(a, b choice) int { return strings.Compare(folded[a.ID], folded[b.ID]) })
 	return out
 }
 

@@ -30,6 +30,11 @@ type searchQuery struct {
 	warnings      []string
 	sort          []sortKey
 	count, offset int
+	// patient, ids and tokens, where set, are what an index can look up: no
+	// other record can match.
+	patient string
+	ids     []string
+	tokens  map[string][]string // parameter, values
 }
 
 type sortKey struct {
@@ -53,14 +58,8 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, a access, kind r
 		s.outcome(w, r, http.StatusBadRequest, "invalid", "The search cannot be run: "+err.Error()+".")
 		return
 	}
-	// A token for one patient looks at that patient's rows only, so that the
-	// size of everyone else's record does not matter.
-	candidates := s.records.of(kind.name)
-	if only := a.only(); only != "" && kind.owner != "" {
-		candidates = s.records.byPatient[kind.name][only]
-	}
 	var found []*record
-	for _, rec := range candidates {
+	for _, rec := range s.records.candidates(kind, q, a.only()) {
 		if may.allows(rec) && q.matches(rec) {
 			found = append(found, rec)
 		}
@@ -107,6 +106,7 @@ func parseSearch(kind resourceKind, values url.Values, base string, strict bool)
 				}
 				q.tests = append(q.tests, test)
 				q.used.Add(name, v)
+				q.narrow(name, meant)
 			}
 			continue
 		}
@@ -123,6 +123,75 @@ func parseSearch(kind resourceKind, values url.Values, base string, strict bool)
 		}
 	}
 	return q, nil
+}
+
+// narrow notes what an index can look up. A name with a modifier is none of these.
+func (q *searchQuery) narrow(name, value string) {
+	values := splitEscaped(value, ',')
+	for i := range values {
+		values[i] = unescape(values[i])
+	}
+	switch {
+	case (name == "patient" || name == "subject") && len(values) == 1:
+		q.patient = strings.TrimPrefix(values[0], "Patient/")
+	case name == "_id":
+		q.ids = values
+	case slices.Contains(indexed, name):
+		for i, v := range splitEscaped(value, ',') {
+			parts := splitEscaped(v, '|')
+			if values[i] = unescape(strings.Join(parts[min(1, len(parts)-1):], "|")); values[i] == "" {
+				return // every code of a system
+			}
+		}
+		if q.tokens == nil {
+			q.tokens = map[string][]string{}
+		}
+		q.tokens[name] = values
+	}
+}
+
+// candidates gives the records that a search has to look at, in their order:
+// the shortest list that holds all that can match. only is the one patient that the token may see, or "".
+func (rs *records) candidates(kind resourceKind, q searchQuery, only string) []*record {
+	best := rs.of(kind.name)
+	take := func(list []*record) {
+		if len(list) < len(best) {
+			best = list
+		}
+	}
+	if kind.owner != "" {
+		for _, patient := range []string{only, q.patient} {
+			if patient != "" {
+				take(rs.byPatient[kind.name][patient])
+			}
+		}
+	}
+	if q.ids != nil {
+		var list []*record
+		for _, id := range q.ids {
+			if r, ok := rs.get(kind.name, id); ok {
+				list = append(list, r)
+			}
+		}
+		take(inOrder(list))
+	}
+	for name, values := range q.tokens {
+		list := rs.byToken[tokenKey{kind.name, name, values[0]}]
+		if len(values) > 1 {
+			list = nil
+			for _, v := range values {
+				list = append(list, rs.byToken[tokenKey{kind.name, name, v}]...)
+			}
+			list = inOrder(list)
+		}
+		take(list)
+	}
+	return best
+}
+
+func inOrder(list []*record) []*record {
+	slices.SortFunc(list, func(a, b *record) int { return a.at - b.at })
+	return slices.Compact(list)
 }
 
 // control reads a parameter that shapes the answer.
@@ -177,45 +246,66 @@ func (q searchQuery) order(found []*record) {
 	if len(q.sort) == 0 {
 		return
 	}
-	slices.SortStableFunc(found, func(a, b *record) int {
-		for _, key := range q.sort {
-			if c := compareAt(a, b, key); c != 0 {
+	// What is compared is read once for each record, as reading a date costs more than comparing it.
+	type row struct {
+		*record
+		keys []sortValue
+	}
+	rows := make([]row, len(found))
+	for i, r := range found {
+		rows[i] = row{r, make([]sortValue, len(q.sort))}
+		for k, key := range q.sort {
+			rows[i].keys[k] = key.of(r)
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b row) int {
+		for i, key := range q.sort {
+			if c := a.keys[i].compare(b.keys[i], key.descending); c != 0 {
 				return c
 			}
 		}
 		return 0
 	})
+	for i := range rows {
+		found[i] = rows[i].record
+	}
 }
 
-func compareAt(a, b *record, key sortKey) int {
-	at := func(r *record) (time.Time, string, bool) {
-		for _, path := range key.path {
-			for _, v := range elements(r.value, path) {
-				if have, ok := spanOf(v); ok {
-					return have.lo, "", true
-				}
-				if text, ok := v.(string); ok {
-					return time.Time{}, text, true
-				}
+// sortValue is what a record is sorted by: a time, a text or nothing.
+type sortValue struct {
+	time time.Time
+	text string
+	has  bool
+}
+
+func (key sortKey) of(r *record) sortValue {
+	for _, path := range key.path {
+		for _, v := range elements(r.value, path) {
+			if have, ok := spanOf(v); ok {
+				return sortValue{time: have.lo, has: true}
+			}
+			if text, ok := v.(string); ok {
+				return sortValue{text: text, has: true}
 			}
 		}
-		return time.Time{}, "", false
 	}
-	ta, sa, oka := at(a)
-	tb, sb, okb := at(b)
+	return sortValue{}
+}
+
+func (a sortValue) compare(b sortValue, descending bool) int {
 	switch {
-	case !oka && !okb:
+	case !a.has && !b.has:
 		return 0
-	case !oka:
+	case !a.has:
 		return 1 // what has no date comes last in both directions
-	case !okb:
+	case !b.has:
 		return -1
 	}
-	c := ta.Compare(tb)
+	c := a.time.Compare(b.time)
 	if c == 0 {
-		c = strings.Compare(sa, sb)
+		c = strings.Compare(a.text, b.text)
 	}
-	if key.descending {
+	if descending {
 		return -c
 	}
 	return c
@@ -267,7 +357,7 @@ func (s *Server) searchset(kind resourceKind, q searchQuery, found []*record) bu
 		b.Link = append(b.Link, bundleLink{"previous", link(max(0, from-q.count))})
 	}
 	for _, rec := range found[from:to] {
-		e := bundleEntry{FullURL: base + "/" + rec.kind + "/" + rec.id, Resource: rec.raw}
+		e := bundleEntry{FullURL: base + "/" + rec.kind + "/" + rec.id, Resource: rec.json()}
 		e.Search.Mode = "match"
 		b.Entry = append(b.Entry, e)
 	}

@@ -180,6 +180,10 @@ func words(v any) []string {
 
 // fold drops case and accents, as a string search does (FHIR R4 search, 3.1.1.4.8).
 func fold(s string) string {
+	// Most names are plain, and lists of thousands are folded.
+	if !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return strings.ToLower(s)
+	}
 	return strings.ToLower(strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Mn, r) {
 			return -1

@@ -316,11 +316,8 @@ func (s *Server) renderStep(w http.ResponseWriter, r *http.Request, status int, 
 		show(w, r, status, "signin", p)
 	case stepPatient:
 		p.Title, p.Legend = "Choose a record", "Whose record may "+app+" open?"
-		for _, c := range s.records.patientChoices() {
-			if ses.account.mayOpen(c.ID) {
-				p.Choices = append(p.Choices, c)
-			}
-		}
+		p.Find = clip(r.URL.Query().Get("find"), 100)
+		p.Choices, p.More = s.records.findPatients(p.Find, "", ses.account.mayOpen)
 		// A person's own record comes first, as it is the one that is checked.
 		own := strings.TrimPrefix(ses.account.FHIRUser, "Patient/")
 		slices.SortStableFunc(p.Choices, func(a, b choice) int {

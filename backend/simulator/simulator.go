@@ -109,6 +109,10 @@ type Options struct {
 	// Clients are registered beside the presets, or in place of the preset
 	// with the same client ID. LoadClients reads them from a file.
 	Clients []Client
+	// Patients are generated beside the published ones, 50,000 at most, for
+	// trying out an app under load. The same Seed makes the same patients.
+	Patients int
+	Seed     uint64
 	// Settings can be changed later with Change.
 	Settings Settings
 	// Profile is ProfileSpec (as is "") or ProfileEpic; SetTraits and SetProfile change it later.
@@ -193,6 +197,12 @@ func New(opts Options) (*Server, error) {
 	records, err := publishedRecords()
 	if err != nil {
 		return nil, err
+	}
+	if opts.Patients < 0 || opts.Patients > maxPatients {
+		return nil, fmt.Errorf("%d patients cannot be generated; %d are the most", opts.Patients, maxPatients)
+	}
+	if opts.Patients > 0 {
+		records = generated(records, opts.Patients, opts.Seed)
 	}
 	s := &Server{
 		host:     opts.Host,
