@@ -12,6 +12,10 @@ import (
 //	PUT /control/faults  takes {"on": ["token-503", …]}: these and no others
 //	GET /control/traits  gives {"profile": "epic", "traits": [{"name", "sentence", "epic", "on"}]}
 //	PUT /control/traits  takes {"profile": "epic"} or {"on": ["opaque-errors", …]}
+//	POST /control/launch  takes a LaunchRequest and gives {"launch_url": "…"} (portal.go)
+//	POST /control/client  takes a client as in a clients file (keys.go)
+//	POST /control/reset   takes {} and forgets grants, launches and the log (reset.go)
+//	GET, PATCH /control/settings  give and change Settings, in seconds (settings.go)
 //
 // A PUT answers like the GET; a name that is not known is 422 and changes
 // nothing. The guard checks the Host header, sameOrigin refuses pages of other

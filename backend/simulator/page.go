@@ -38,6 +38,7 @@ type page struct {
 	FHIRBaseURL, Issuer, Secret string
 	Patients                    int
 	Clients                     []Client
+	KeyClients                  []Client
 	Launch                      launchForm
 }
 
@@ -102,8 +103,15 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) renderHome(w http.ResponseWriter, r *http.Request, status int, form launchForm, problem string) {
+	var keyClients []Client
+	for _, c := range s.Clients() {
+		if c.Type == ConfidentialAsymmetric {
+			keyClients = append(keyClients, c)
+		}
+	}
 	show(w, r, status, "home", page{
-		Title: "Chartkey sandbox", Page: "home", Problem: problem, FHIRBaseURL: s.FHIRBaseURL(), Issuer: s.issuer(), Secret: SandboxSecret,
+		KeyClients: keyClients,
+		Title:      "Chartkey sandbox", Page: "home", Problem: problem, FHIRBaseURL: s.FHIRBaseURL(), Issuer: s.issuer(), Secret: SandboxSecret,
 		Patients: len(s.records.of("Patient")), Clients: s.Clients(), Accounts: publishedAccounts(), Launch: form,
 	})
 }

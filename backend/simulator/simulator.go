@@ -410,7 +410,12 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /smart-style.json", s.smartStyle)
 	mux.HandleFunc("GET /smart-style-dark.json", s.smartStyleDark)
 	mux.HandleFunc("POST /launch", sameOrigin(s.launchFromPortal))
+	mux.HandleFunc("POST /keys", sameOrigin(s.keysFromPortal))
 	mux.HandleFunc("POST /control/launch", sameOrigin(s.launchFromControl))
+	mux.HandleFunc("POST /control/client", sameOrigin(s.registerFromControl))
+	mux.HandleFunc("POST /control/reset", sameOrigin(s.resetFromControl))
+	mux.HandleFunc("GET /control/settings", s.showSettings)
+	mux.HandleFunc("PATCH /control/settings", sameOrigin(s.takeSettings))
 
 	mux.HandleFunc("GET /auth/.well-known/openid-configuration", s.openIDConfiguration)
 	mux.HandleFunc("GET /auth/jwks", s.jwks)
