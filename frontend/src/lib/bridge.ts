@@ -1,33 +1,40 @@
 // The one door to Go: bound methods, their types, and events. Nothing else imports the generated bindings.
 import * as app from '../../wailsjs/go/main/App';
-import type { fault, session, workstation } from '../../wailsjs/go/models';
+import type { fault, session, smart, workstation } from '../../wailsjs/go/models';
 import { EventsOn } from '../../wailsjs/runtime/runtime';
 
 export { app };
 export type Fault = fault.Error;
 export type Connection = session.Connection;
 export type Exploration = session.Exploration;
+export type LaunchesPage = session.LaunchesPage;
+export type LaunchRow = session.LaunchRow;
 export type Overview = session.Overview;
 export type RegistrationPage = session.RegistrationPage;
 export type Check = workstation.Check;
 export type Disconnection = workstation.Disconnection;
 export type FieldProblem = workstation.FieldProblem;
+export type Issuer = workstation.Issuer;
 export type Kit = workstation.Kit;
+export type LaunchDetails = workstation.LaunchDetails;
 export type LoginInfo = workstation.LoginInfo;
 export type Registration = workstation.Registration;
 export type RegistrationInput = workstation.RegistrationInput;
 export type Status = workstation.Status;
 export type TestReport = workstation.TestReport;
 export type VaultStatus = workstation.VaultStatus;
+/** What a server's discovery says of it. */
+export type ServerConfiguration = smart.Configuration;
 
 /** A problem as Go tells it, with the fields of a form that it belongs to. */
 export type Refusal = Fault & { fields: FieldProblem[] };
 
 export type ConnectPhase = 'waiting' | 'connected' | 'failed' | 'cancelled';
 
-/** What each event carries. "changed" and "sandbox" carry nothing: they ask to read again. "failed" tells of work in the background. */
+/** What each event carries. "changed", "launches" and "sandbox" carry nothing: they ask to read again. "failed" tells of work in the background. */
 export type Events = {
   changed: undefined;
+  launches: undefined;
   sandbox: undefined;
   failed: Fault;
   test: {

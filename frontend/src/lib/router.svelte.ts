@@ -1,7 +1,8 @@
 export type Place =
   | { name: 'connections' }
-  | { name: 'new' }
+  | { name: 'new'; fhirBaseURL?: string }
   | { name: 'registration'; id: string; section?: 'connection'; connect?: boolean }
+  | { name: 'launches' }
   | { name: 'sandbox' }
   | { name: 'settings' };
 
