@@ -55,6 +55,46 @@ func SignIn(ctx context.Context, authorizeURL string, choice Choice) (finalURL s
 	return b.run(ctx)
 }
 
+// OpenLaunch is the same person in an EHR who launches an app: it opens the
+// launch URL that Launch gave, is led to the server by the app, and goes on as
+// SignIn does. It fails where the app answers with a page of its own and leads
+// nowhere, or is not on this computer.
+func OpenLaunch(ctx context.Context, launchURL string, choice Choice) (finalURL string, err error) {
+	app, err := url.Parse(launchURL)
+	if err != nil || app.Host == "" {
+		return "", errors.New("the launch URL cannot be read")
+	}
+	if !onThisComputer(app) {
+		return "", fmt.Errorf("the app is on %s, not on this computer", app.Hostname())
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	defer transport.CloseIdleConnections()
+	b := &scriptedBrowser{client: &http.Client{
+		Transport: transport, Timeout: 30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	at := app
+	for range maxPages {
+		next, page, err := b.open(ctx, at, nil)
+		switch {
+		case err != nil:
+			return "", err
+		case next == nil:
+			_, _, _, problem := readPage(page)
+			return "", fmt.Errorf("the app did not go on from the launch: %s", problem)
+		case next.Host != app.Host:
+			return SignIn(ctx, next.String(), choice)
+		}
+		at = next
+	}
+	return "", errors.New("the launch goes in circles")
+}
+
+func onThisComputer(u *url.URL) bool {
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
 type scriptedBrowser struct {
 	origin *url.URL
 	choice Choice
@@ -143,7 +183,7 @@ func (b *scriptedBrowser) callback(ctx context.Context, at *url.URL) (string, er
 	if b.choice.Hold {
 		return at.String(), nil
 	}
-	if ip := net.ParseIP(at.Hostname()); at.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !onThisComputer(at) {
 		return "", fmt.Errorf("the callback is on %s, not on this computer", at.Hostname())
 	}
 	next := at
