@@ -374,6 +374,7 @@ func truncate(_ *Server, w http.ResponseWriter, r *http.Request, next http.Handl
 	h := hold(w, r, next)
 	h.header.Set("Content-Length", strconv.Itoa(h.body.Len()))
 	h.release(w, h.body.Bytes()[:h.body.Len()/2])
+	_ = http.NewResponseController(w).Flush() // what is still in the buffer would be thrown away with the rest
 	panic(http.ErrAbortHandler)
 }
 
