@@ -554,3 +554,130 @@ func TestCertificatesThatMustBeRefused(t *testing.T) {
 		})
 	}
 }
+
+// epicBench is a workstation beside a simulated EHR that behaves like Epic's.
+func epicBench(t *testing.T, clientID string, audience string) (*bench, workstation.Registration) {
+	t.Helper()
+	b := newBench(t, simulator.Settings{})
+	if err := b.ehr.SetProfile(simulator.ProfileEpic); err != nil {
+		t.Fatal(err)
+	}
+	in := b.input()
+	in.ClientID, in.Audience = clientID, audience
+	if clientID == "app-with-secret" {
+		in.ClientType, in.ClientSecret = "confidential-symmetric", secretOfTest
+	}
+	reg, _, err := b.SaveRegistration(t.Context(), "", in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, reg
+}
+
+func TestAPatientAtAnEHRLikeEpics(t *testing.T) {
+	b, reg := epicBench(t, "app", "patient")
+	status, err := b.signIn(t, reg.ID, amara)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The public client gets no refresh token, and is told so; that .rs came back as .read is the same.
+	if status.Refreshable || !strings.Contains(status.ScopesNote, "offline_access") || strings.Contains(status.ScopesNote, "Patient.rs") || len(status.Warnings) > 0 {
+		t.Errorf("noted %q, warned %q", status.ScopesNote, status.Warnings)
+	}
+	if status.AccessEndsAt == nil || !slices.Contains(status.ScopesGranted, "patient/Observation.read") {
+		t.Errorf("%+v", status)
+	}
+	report, err := b.Test(t.Context(), reg.ID, workstation.LayerAll, nil)
+	if err != nil || !report.OK {
+		t.Errorf("the test: %v %+v", err, report)
+	}
+	_, err = b.Refresh(t.Context(), reg.ID)
+	wantCode(t, err, "not-refreshable")
+	for path, want := range map[string][2]string{
+		"Patient/unknown":                             {"fhir-not-found", "code 4102"},
+		"Condition":                                   {"fhir-request-refused", "code 4110"},
+		"Observation?patient=amara-nwosu":             {"fhir-request-refused", "code 59108"},
+		"Condition?patient=nobody":                    {"fhir-request-refused", "code 59102"},
+		"Organization/northgate?patient=amara-nwosu":  {"fhir-forbidden", "code 4118"},
+		"Organization?name=x":                         {"fhir-forbidden", "code 4118"},
+		"Observation?patient=amara-nwosu&category=zz": {"", ""},
+	} {
+		_, err := b.Read(t.Context(), reg.ID, path)
+		if want[0] == "" {
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			continue
+		}
+		if f := wantCode(t, err, want[0]); !strings.Contains(f.Message, want[1]) {
+			t.Errorf("%s: %s", path, f.Message)
+		}
+	}
+	d, err := b.Disconnect(t.Context(), reg.ID, workstation.RevokeAuto)
+	if err != nil || d.Revocation != "not_offered" || d.Revoked {
+		t.Errorf("%+v %v", d, err)
+	}
+}
+
+func TestAClinicianAtAnEHRLikeEpics(t *testing.T) {
+	b, reg := epicBench(t, "app-with-secret", "provider")
+	status, err := b.signIn(t, reg.ID, simulator.Choice{Username: "dr.okafor", Password: "clinician-pass1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !status.Refreshable || status.Patient != nil || status.ScopesNote != "" {
+		t.Errorf("%+v", status)
+	}
+	report, err := b.Test(t.Context(), reg.ID, workstation.LayerAll, nil)
+	if err != nil || !report.OK {
+		t.Errorf("the test: %v %+v", err, report)
+	}
+	if _, err := b.Refresh(t.Context(), reg.ID); err != nil {
+		t.Error(err)
+	}
+	_, err = b.Read(t.Context(), reg.ID, "Patient/amara-nwosu")
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatAnEHRLikeEpicsKeepsToItself(t *testing.T) {
+	b, reg := epicBench(t, "app-with-secret", "patient")
+	in := reg.Input()
+	in.ClientSecretAction, in.ClientSecret = workstation.SecretReplace, "the one before"
+	if _, _, err := b.SaveRegistration(t.Context(), reg.ID, in); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.signIn(t, reg.ID, amara)
+	if f := wantCode(t, err, "client-refused"); !strings.Contains(f.Advice, "secret") || !strings.Contains(f.Advice, "environment") {
+		t.Errorf("advised %q", f.Advice)
+	}
+
+	// The error page sends nothing back: the sign-in ends by its clock, with what to check.
+	in.ClientID, in.ClientSecretAction, in.ClientSecret = "of-production", workstation.SecretKeep, ""
+	if reg, _, err = b.SaveRegistration(t.Context(), reg.ID, in); err != nil {
+		t.Fatal(err)
+	}
+	login, err := b.BeginConnect(t.Context(), reg.ID, workstation.ConnectOptions{Timeout: 500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := simulator.SignIn(t.Context(), login.AuthorizationURL(), amara); err == nil {
+		t.Error("the browser went on")
+	}
+	_, err = login.Wait(t.Context())
+	if f := wantCode(t, err, "sign-in-timeout"); !strings.Contains(f.Advice, "client ID") {
+		t.Errorf("advised %q", f.Advice)
+	}
+
+	// A base URL in the wrong case is answered with 200 and a page.
+	in = reg.Input()
+	in.FHIRBaseURL = strings.Replace(in.FHIRBaseURL, "/fhir", "/FHIR", 1)
+	if _, _, err := b.SaveRegistration(t.Context(), reg.ID, in); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.BeginConnect(t.Context(), reg.ID, workstation.ConnectOptions{})
+	if f := wantCode(t, err, "discovery-not-json"); !strings.Contains(f.Advice, "case") {
+		t.Errorf("advised %q", f.Advice)
+	}
+}
