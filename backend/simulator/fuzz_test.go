@@ -84,6 +84,8 @@ func FuzzToken(f *testing.F) {
 	f.Add("grant_type=authorization_code&code=x", "Basic Y2hhcnRrZXktY29uZmlkZW50aWFsOnNhbmRib3gtc2VjcmV0")
 	f.Add("grant_type=refresh_token&client_id=%zz;", "Basic ???")
 	f.Add("a=1", "Basic "+strings.Repeat("A", 400))
+	f.Add("grant_type=client_credentials&scope=system/*.rs&client_assertion_type="+url.QueryEscape(assertionType)+"&client_assertion=eyJhbGciOiJSUzM4NCJ9.eyJpc3MiOiJjaGFydGtleS1iYWNrZW5kIn0.AA", "")
+	f.Add("grant_type="+url.QueryEscape(grantInstance)+"&client_id=chartkey-demo&assertion=x", "")
 	f.Fuzz(func(t *testing.T, body, authorization string) {
 		w := ask(s, http.MethodPost, "/auth/token", body, map[string]string{"Authorization": authorization})
 		var answer map[string]any

@@ -3,10 +3,11 @@
 // server like any other, with sign-in and consent pages, its own patients, and
 // state that outlives a connection.
 //
-// It owns the server's side of the protocol (discovery, authorize, token,
-// revocation, id_token), its clients and sign-ins, the records it serves and
-// the log of what it was asked. It speaks only what a real server would: no
-// parameter skips a page or a check. It knows nothing of Chartkey's client,
+// It owns the server's side of the protocol (discovery, EHR launch, authorize,
+// token, revocation, introspection, registration, id_token), its clients and
+// sign-ins, the records it serves and the log of what it was asked. To apps it
+// speaks only what a real server would: no parameter of theirs skips a page or
+// a check. Its owner changes it by Change and by /control, from this computer. It knows nothing of Chartkey's client,
 // registrations or storage, and any SMART app may use it.
 //
 // New makes a server, Start binds it to 127.0.0.1 and ::1, Close ends it.
