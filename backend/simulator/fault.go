@@ -521,9 +521,9 @@ func (l *ledger) withdraw(secret string) {
 	defer l.mu.Unlock()
 	t := ticketOf(secret)
 	if g, ok := l.refresh[t]; ok {
-		l.drop(g, true)
+		l.drop(g, "the person ended the access at the EHR")
 	} else if a, ok := l.access[t]; ok {
-		l.drop(a.grant, true)
+		l.drop(a.grant, "the person ended the access at the EHR")
 	}
 }
 

@@ -59,7 +59,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(rec, r.Body, maxBody)
 		next.ServeHTTP(rec, r)
 		if entry.Verdict == "" && entry.Status >= http.StatusBadRequest {
-			judge(r, "there is no such page, or it does not take %s", clip(r.Method, 20))
+			judge(r, "there is no such page")
+			if entry.Status == http.StatusMethodNotAllowed {
+				judge(r, "the path does not take %s", clip(r.Method, 20))
+			}
 		}
 	})
 }

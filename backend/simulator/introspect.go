@@ -119,7 +119,7 @@ func (l *ledger) look(secret string) (knownToken, string) {
 	g, ok := l.refresh[t]
 	switch {
 	case !ok:
-		return knownToken{}, "the token is not known, or was revoked"
+		return knownToken{}, l.gone(t, "the token", "the token is not known").description
 	case g.current != t:
 		return knownToken{}, "the refresh token was replaced"
 	case !now.Before(g.refreshUntil):

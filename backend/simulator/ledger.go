@@ -70,6 +70,12 @@ type code struct {
 	forget      time.Time
 }
 
+// ending is why something was revoked, and for how long that is worth knowing.
+type ending struct {
+	until time.Time
+	why   string
+}
+
 type accessToken struct {
 	grant   *grant
 	scopes  scope.Set
@@ -89,7 +95,7 @@ type ledger struct {
 	grants   map[string]*grant
 	order    []string // grant IDs, oldest first
 	access   map[ticket]*accessToken
-	ended    map[ticket]time.Time // access tokens revoked before their time, for the verdict
+	ended    map[ticket]ending // codes and tokens revoked before their time, for the verdict
 	refresh  map[ticket]*grant
 	swept    time.Time
 }
@@ -98,7 +104,7 @@ func newLedger(now func() time.Time, random func() string) *ledger {
 	return &ledger{
 		now: now, random: random, token: random,
 		sessions: map[string]*session{}, codes: map[ticket]*code{}, grants: map[string]*grant{},
-		access: map[ticket]*accessToken{}, ended: map[ticket]time.Time{}, refresh: map[ticket]*grant{},
+		access: map[ticket]*accessToken{}, ended: map[ticket]ending{}, refresh: map[ticket]*grant{},
 	}
 }
 
@@ -119,8 +125,8 @@ func (l *ledger) sweep(now time.Time) {
 			c.grant.codes = slices.DeleteFunc(c.grant.codes, func(o ticket) bool { return o == t })
 		}
 	}
-	for t, until := range l.ended {
-		if !now.Before(until) {
+	for t, e := range l.ended {
+		if !now.Before(e.until) {
 			delete(l.ended, t)
 		}
 	}
@@ -139,7 +145,7 @@ func (l *ledger) sweep(now time.Time) {
 			return true
 		})
 		if len(g.access) == 0 && len(g.codes) == 0 && !now.Before(g.refreshUntil) {
-			l.drop(g, false)
+			l.drop(g, "")
 			continue
 		}
 		live = append(live, id)
@@ -147,22 +153,42 @@ func (l *ledger) sweep(now time.Time) {
 	l.order = live
 }
 
-// drop ends a grant and everything issued from it.
-func (l *ledger) drop(g *grant, remember bool) {
+// drop ends a grant and everything issued from it. why is remembered where it is given.
+func (l *ledger) drop(g *grant, why string) {
+	forget := l.now().Add(spentCodeLife)
 	for _, t := range g.access {
-		if a, ok := l.access[t]; ok && remember && len(l.ended) < maxEnded {
-			l.ended[t] = a.expires
+		if a, ok := l.access[t]; ok {
+			l.remember(t, a.expires, why)
 		}
 		delete(l.access, t)
 	}
 	for _, t := range g.codes {
+		l.remember(t, forget, why)
 		delete(l.codes, t)
 	}
 	for _, t := range append(g.spent, g.current) {
+		if _, ok := l.refresh[t]; ok {
+			l.remember(t, forget, why)
+		}
 		delete(l.refresh, t)
 	}
 	delete(l.grants, g.id)
 	g.access, g.codes, g.spent = nil, nil, nil
+}
+
+// remember keeps why a code or token is no good any more; no reason is not kept.
+func (l *ledger) remember(t ticket, until time.Time, why string) {
+	if why != "" && len(l.ended) < maxEnded {
+		l.ended[t] = ending{until, why}
+	}
+}
+
+// gone gives a refusal with the reason that is remembered, or the other one.
+func (l *ledger) gone(t ticket, what, other string) *oauthError {
+	if e, ok := l.ended[t]; ok {
+		return invalidGrant("%s was revoked: %s", what, e.why)
+	}
+	return invalidGrant("%s", other)
 }
 
 // begin keeps an authorization while its pages are open.
@@ -196,6 +222,22 @@ func (l *ledger) find(id, browser string) (session, bool) {
 		return session{}, false
 	}
 	return *s, true
+}
+
+// missing says why find gives no session.
+func (l *ledger) missing(id, browser string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.sessions[id]
+	switch {
+	case !ok:
+		return "no such sign-in is open; it was finished, or forgotten after its time"
+	case browser == "":
+		return "the browser sent no cookie, so it is not the one that began the sign-in, or it keeps none"
+	case s.browser != browser:
+		return "the sign-in was begun in another browser"
+	}
+	return "the sign-in took longer than it may"
 }
 
 // keep stores what a page decided. A session that is gone stays gone.
@@ -253,11 +295,11 @@ func (l *ledger) redeem(secret, clientID, redirectURI, verifier string, settings
 	c, ok := l.codes[ticketOf(secret)]
 	switch {
 	case !ok:
-		return issue{}, invalidGrant("the authorization code is not known")
+		return issue{}, l.gone(ticketOf(secret), "the authorization code", "the authorization code is not known")
 	case c.grant.clientID != clientID:
 		return issue{}, invalidGrant("the authorization code was issued to another client")
 	case c.used:
-		l.drop(c.grant, true)
+		l.drop(c.grant, "its authorization code was used twice")
 		return issue{}, invalidGrant("the authorization code was used before, so every token from it is revoked")
 	}
 	c.used = true
@@ -293,13 +335,13 @@ func (l *ledger) renew(secret, clientID string, narrow func(scope.Set) (scope.Se
 	g, ok := l.refresh[t]
 	switch {
 	case !ok:
-		return issue{}, invalidGrant("the refresh token is not known, or its access was ended")
+		return issue{}, l.gone(t, "the refresh token", "the refresh token is not known")
 	case g.clientID != clientID:
 		return issue{}, invalidGrant("the refresh token was issued to another client")
 	case g.current != t:
 		// Two parties hold tokens of one grant, and which is the thief cannot be
 		// told (RFC 9700 section 4.14.2).
-		l.drop(g, true)
+		l.drop(g, "a refresh token of its grant was used twice")
 		return issue{}, invalidGrant("the refresh token was used before, so the whole grant is revoked")
 	case !now.Before(g.refreshUntil):
 		return issue{}, invalidGrant("the refresh token has expired")
@@ -340,7 +382,7 @@ func (l *ledger) grantDirectly(g grant, settings Settings) issue {
 func (l *ledger) keepGrant(g *grant) {
 	for len(l.grants) >= maxGrants && len(l.order) > 0 {
 		if oldest, ok := l.grants[l.order[0]]; ok {
-			l.drop(oldest, false)
+			l.drop(oldest, "")
 		}
 		l.order = l.order[1:]
 	}
@@ -369,16 +411,14 @@ func (l *ledger) end(secret, clientID string) string {
 		if g.clientID != clientID {
 			return "nothing was revoked: the refresh token is another client's"
 		}
-		l.drop(g, true)
+		l.drop(g, "its client revoked it")
 		return "the refresh token and every token of its grant were revoked"
 	}
 	if a, ok := l.access[t]; ok {
 		if a.grant.clientID != clientID {
 			return "nothing was revoked: the access token is another client's"
 		}
-		if len(l.ended) < maxEnded {
-			l.ended[t] = a.expires
-		}
+		l.remember(t, a.expires, "its client revoked it")
 		delete(l.access, t)
 		a.grant.access = slices.DeleteFunc(a.grant.access, func(o ticket) bool { return o == t })
 		return "the access token was revoked; the grant lives on"
@@ -393,8 +433,8 @@ func (l *ledger) bearer(secret string) (access, string) {
 	t := ticketOf(secret)
 	a, ok := l.access[t]
 	if !ok {
-		if _, ended := l.ended[t]; ended {
-			return access{}, "the access token was revoked"
+		if e, ended := l.ended[t]; ended {
+			return access{}, "the access token was revoked: " + e.why
 		}
 		return access{}, "the access token is not known"
 	}

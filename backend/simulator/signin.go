@@ -131,6 +131,7 @@ func (s *Server) sessionOf(w http.ResponseWriter, r *http.Request, id string) (s
 	ses, ok := s.ledger.find(id, browser)
 	if !ok {
 		s.errorPage(w, r, http.StatusBadRequest, "This sign-in has ended", "It took too long, was finished already, or was begun in another browser. Start again from the app.")
+		judge(r, "own error page, nothing sent back: %s", s.ledger.missing(id, browser))
 	}
 	return ses, ok
 }
