@@ -1,6 +1,6 @@
 // The one door to Go: bound methods, their types, and events. Nothing else imports the generated bindings.
 import * as app from '../../wailsjs/go/main/App';
-import type { fault, session, smart, workstation } from '../../wailsjs/go/models';
+import type { fault, session, simulator, smart, workstation } from '../../wailsjs/go/models';
 import { EventsOn } from '../../wailsjs/runtime/runtime';
 
 export { app };
@@ -11,6 +11,12 @@ export type LaunchesPage = session.LaunchesPage;
 export type LaunchRow = session.LaunchRow;
 export type Overview = session.Overview;
 export type RegistrationPage = session.RegistrationPage;
+export type SandboxControls = session.SandboxControls;
+export type SandboxStatus = session.SandboxStatus;
+export type SandboxSwitch = session.SandboxSwitch;
+export type FHIRContextItem = simulator.FHIRContextItem;
+export type LaunchChoices = simulator.LaunchChoices;
+export type LaunchRequest = simulator.LaunchRequest;
 export type Check = workstation.Check;
 export type Disconnection = workstation.Disconnection;
 export type FieldProblem = workstation.FieldProblem;
