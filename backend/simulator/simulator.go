@@ -7,8 +7,9 @@
 // token, revocation, introspection, registration, id_token), its clients and
 // sign-ins, the records it serves and the log of what it was asked. To apps it
 // speaks only what a real server would: no parameter of theirs skips a page or
-// a check. Its owner changes it by Change and by /control, from this computer. It knows nothing of Chartkey's client,
-// registrations or storage, and any SMART app may use it.
+// a check. Who runs it changes it by Change and by /control, from this computer.
+// It knows nothing of Chartkey's client, registrations or storage, and any
+// SMART app may use it.
 //
 // New makes a server, Start binds it to 127.0.0.1 and ::1, Close ends it.
 // SignIn (browser.go) is the other side of its pages: a scripted person who
