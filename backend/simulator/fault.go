@@ -229,9 +229,12 @@ func (s *Server) faulty(r *http.Request, name string) bool {
 func (s *Server) withFaults(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		at := placeOf(r)
-		if skew := s.skew(); skew != 0 && !strings.HasPrefix(r.URL.Path, "/control/") {
-			w.Header().Set("Date", s.now().Add(skew).UTC().Format(http.TimeFormat))
+		// Otherwise net/http would tell the time of the machine, whatever clock the server was given.
+		now := s.now()
+		if !strings.HasPrefix(r.URL.Path, "/control/") {
+			now = now.Add(s.skew())
 		}
+		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 		handler := next
 		if at != "" {
 			for _, row := range slices.Backward(faultTable()) {

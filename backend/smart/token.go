@@ -355,6 +355,13 @@ func (a *answer) response(asked scope.Set) (TokenResponse, error) {
 		if t.ServerClockOffset.Abs() < 2*time.Second {
 			t.ServerClockOffset = 0
 		}
+		if off := t.ServerClockOffset; off.Abs() > idTokenLeeway {
+			side := "behind"
+			if off < 0 {
+				side = "ahead of"
+			}
+			t.Warnings = append(t.Warnings, fmt.Sprintf("This workstation's clock is %s %s the server's; sign-ins fail when it is much more.", off.Abs().Round(time.Minute), side))
+		}
 	}
 	context, warnings := launchContext(a.raw)
 	t.Context = context

@@ -290,6 +290,10 @@ func TestTheServersClockIsCompared(t *testing.T) {
 		if err != nil || (r.ServerClockOffset-want).Abs() > time.Second {
 			t.Errorf("offset %v, want %v, %v", r.ServerClockOffset, want, err)
 		}
+		remark := map[time.Duration]string{10 * time.Minute: "10m0s behind the server's", -3 * time.Hour: "3h0m0s ahead of the server's"}[offset]
+		if got := strings.Join(r.Warnings, " "); !strings.Contains(got, remark) || (remark == "" && strings.Contains(got, "clock")) {
+			t.Errorf("%v is remarked with %q", offset, got)
+		}
 	}
 }
 

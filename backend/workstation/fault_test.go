@@ -128,7 +128,7 @@ var endings = map[string]ending{
 	"access-token-missing": {connect: "token-missing", refresh: "token-missing"},
 	"long-tokens":          {},
 	"clock-ahead":          {connect: "id-token-issued-later", says: "clock is behind"},
-	"clock-behind":         {},
+	"clock-behind":         {warning: "ahead of the server's"},
 
 	"id-token-missing":   {warning: "no id_token"},
 	"id-token-signature": {connect: "id-token-signature"},
