@@ -21,6 +21,6 @@ export default defineConfig({
   },
   projects: [
     { name: 'page', testMatch: 'page/*.test.ts', outputDir: 'test-results/page' },
-    { name: 'window', testMatch: 'window/*.test.ts', outputDir: 'test-results/window', use: { screenshot: 'off' } },
+    { name: 'window', testMatch: 'window/*.test.ts', outputDir: 'test-results/window', timeout: 240_000, use: { screenshot: 'off' } },
   ],
 });

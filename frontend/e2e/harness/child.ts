@@ -6,7 +6,7 @@ const alive = new Set<ChildProcess>();
 process.on('exit', () => alive.forEach((child) => child.kill('SIGKILL')));
 
 export type Ended = { code: number | null; signal: NodeJS.Signals | null };
-type Options = { env?: NodeJS.ProcessEnv; stdin?: string };
+type Options = { env?: NodeJS.ProcessEnv; stdin?: string; /** Takes what is sent to it. */ interactive?: boolean };
 
 /** A process that a test started, with all that it printed. */
 export class Child {
@@ -20,9 +20,9 @@ export class Child {
     readonly name: string,
     command: string,
     args: string[],
-    { env = process.env, stdin }: Options = {},
+    { env = process.env, stdin, interactive = false }: Options = {},
   ) {
-    this.#process = spawn(command, args, { env, stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+    this.#process = spawn(command, args, { env, stdio: [interactive || stdin !== undefined ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
     alive.add(this.#process);
     this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.out += text));
     this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => (this.err += text));
@@ -37,6 +37,12 @@ export class Child {
       });
     });
     this.ended.catch(() => undefined); // told to whoever waits
+  }
+
+  /** Writes to its input; null ends it. */
+  send(text: string | null): void {
+    if (text === null) this.#process.stdin?.end();
+    else this.#process.stdin?.write(text);
   }
 
   get printed(): string {

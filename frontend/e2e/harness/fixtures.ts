@@ -13,6 +13,8 @@ export { expect };
 const built = fileURLToPath(new URL('../../../.tools/e2e/', import.meta.url));
 
 type Fixtures = {
+  /** The chartkey binary. */
+  binary: string;
   desk: Desk;
   ehr: EHR;
   systemBrowser: SystemBrowser;
@@ -32,8 +34,10 @@ export const test = base.extend<Fixtures, { display: Display }>({
     { scope: 'worker' },
   ],
 
-  desk: async ({}, use) => {
-    const desk = new Desk(`${built}chartkey`);
+  binary: [`${built}chartkey`, { option: true }],
+
+  desk: async ({ binary }, use) => {
+    const desk = new Desk(binary);
     await use(desk);
     // Whatever a test was about, nothing that it came to know may be in what the product keeps.
     expect(desk.secrets.inFiles(desk.kept), 'secrets in files').toEqual([]);
