@@ -1,3 +1,5 @@
-/** Where the focus goes when the control that had it is gone: what still waits, else the section that it went to. */
-export const nearby = (section: string) => (): HTMLElement | null =>
-  document.querySelector<HTMLElement>('#waiting h2') ?? document.querySelector<HTMLElement>(`#${section} h2`);
+/** Where the focus goes when the control that had it is gone: the heading of the first of these sections that is still there. */
+export const nearby =
+  (...sections: string[]) =>
+  (): HTMLElement | undefined =>
+    sections.map((id) => document.querySelector<HTMLElement>(`#${id} h2`)).find((heading) => heading !== null) ?? undefined;
