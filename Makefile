@@ -84,7 +84,7 @@ clean: ## remove what was built, but not the tools
 
 .PHONY: test check lint lint-go vet vet-window test-headless test-go test-unit test-frontend test-keyring test-bindings test-page test-window bench fuzz generate
 
-SUITES := lint test-headless test-go test-frontend test-keyring build vet-window test-bindings test-page
+SUITES := lint test-headless test-go test-frontend test-keyring build vet-window test-bindings test-page test-window
 
 test: ## run every suite, quick ones first, and tell at the end how each went
 	@MAKE="$(MAKE)" bash build/suites.sh $(SUITES)
