@@ -21,7 +21,7 @@ packages_for() {
 	keyring) echo dbus gnome-keyring ;;
 	screen) echo xvfb xauth dbus dbus-x11 at-spi2-core ;;
 	page) echo 'chromium|chromium-browser' ;;
-	accessibility) echo python3 python3-gi gir1.2-atspi-2.0 xdotool ;;
+	accessibility) echo python3 python3-gi gir1.2-atspi-2.0 xdotool imagemagick ;;
 	*) echo "setup: there is no set of packages called $1" >&2 && exit 2 ;;
 	esac
 }
