@@ -5,9 +5,11 @@ package main
 import (
 	"context"
 	"embed"
+	"errors"
 	"io/fs"
 	"os"
 	"runtime"
+	"sync"
 
 	"chartkey/backend/cli"
 	"chartkey/backend/fault"
@@ -22,7 +24,6 @@ import (
 	"github.com/wailsapp/wails/v2/pkg/options"
 	"github.com/wailsapp/wails/v2/pkg/options/assetserver"
 	"github.com/wailsapp/wails/v2/pkg/options/linux"
-	"github.com/wailsapp/wails/v2/pkg/options/windows"
 	wails_runtime "github.com/wailsapp/wails/v2/pkg/runtime"
 )
 
@@ -39,12 +40,14 @@ func openWindow(ctx context.Context, o cli.WindowOptions) error {
 	if err != nil {
 		return err
 	}
-	app := &App{}
-	if err := app.open(ctx, o); err != nil {
+	desk, err := workstation.Open(ctx, workstation.Options{Home: o.Home, Keyring: vault.NewKeyring(vault.KeyringOptions{}), Passphrase: o.Passphrase, Log: o.Log})
+	if err != nil {
 		return err
 	}
-	defer app.close()
-	return wails.Run(&options.App{
+	// The page may call before Wails has told that the window is there, so the session exists first.
+	shown := &window{ready: make(chan struct{})}
+	app := &App{desk: desk, session: session.New(desk, session.Hooks{Emit: shown.emit, OpenBrowser: browser.OpenURL, Copy: shown.copy}, simulator.DefaultPort)}
+	err = wails.Run(&options.App{
 		Title: "Chartkey", Width: 1120, Height: 760, MinWidth: 880, MinHeight: 600,
 		// The window shows when the page is ready, so that nobody sees it empty.
 		StartHidden:      true,
@@ -53,42 +56,66 @@ func openWindow(ctx context.Context, o cli.WindowOptions) error {
 		Bind:             []any{app},
 		LogLevel:         logger.ERROR, LogLevelProduction: logger.ERROR,
 		ErrorFormatter: func(err error) any { return session.PageError(err) },
-		OnStartup:      app.startup(o),
-		OnDomReady:     func(ctx context.Context) { wails_runtime.WindowShow(ctx) },
-		Linux:          &linux.Options{ProgramName: "chartkey", WebviewGpuPolicy: linux.WebviewGpuPolicyOnDemand},
-		Windows:        &windows.Options{WebviewIsTransparent: false},
-	})
-}
-
-func (a *App) open(ctx context.Context, o cli.WindowOptions) error {
-	desk, err := workstation.Open(ctx, workstation.Options{Home: o.Home, Keyring: vault.NewKeyring(vault.KeyringOptions{}), Passphrase: o.Passphrase, Log: o.Log})
-	a.desk = desk
-	return err
-}
-
-// startup gives the session the window's events, clipboard and browser. That
-// SIGINT and SIGTERM close the window is Wails' own doing: closing it twice
-// crashes GTK.
-func (a *App) startup(o cli.WindowOptions) func(context.Context) {
-	return func(ctx context.Context) {
-		a.session = session.New(a.desk, session.Hooks{
-			Emit:        func(name string, data any) { wails_runtime.EventsEmit(ctx, name, data) },
-			OpenBrowser: browser.OpenURL,
-			Copy:        func(text string) error { return wails_runtime.ClipboardSetText(ctx, text) },
-		}, simulator.DefaultPort)
-		if o.Sandbox {
-			if _, err := a.session.SandboxRegister(); err != nil {
-				wails_runtime.EventsEmit(ctx, "failed", workstation.Fault(err))
+		OnStartup: func(ctx context.Context) {
+			shown.open(ctx)
+			if o.Sandbox {
+				if _, err := app.session.SandboxRegister(); err != nil {
+					shown.emit("failed", workstation.Fault(err))
+				}
 			}
-		}
+		},
+		OnDomReady: func(ctx context.Context) { wails_runtime.WindowShow(ctx) },
+		OnShutdown: func(context.Context) { shown.close() },
+		Linux:      &linux.Options{ProgramName: "chartkey", WebviewGpuPolicy: linux.WebviewGpuPolicyOnDemand},
+	})
+	shown.close()
+	app.session.Close()
+	if err != nil {
+		err = fault.New("window-failed", "The window could not be opened.", "Run a command instead (chartkey --help lists them), and look at what the system says on the terminal.").Because(err)
+	}
+	return errors.Join(err, desk.Close())
+}
+
+// window is the window as the session's hooks reach it: from when it opens
+// until it closes. Nothing is said to one that is gone.
+type window struct {
+	ready chan struct{}
+	once  sync.Once
+
+	mu     sync.Mutex // protects the two below
+	ctx    context.Context
+	closed bool
+}
+
+func (w *window) open(ctx context.Context) {
+	w.mu.Lock()
+	w.ctx = ctx
+	w.mu.Unlock()
+	w.once.Do(func() { close(w.ready) })
+}
+
+func (w *window) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.once.Do(func() { close(w.ready) })
+}
+
+// while runs do with the window's context, or not where the window is gone.
+func (w *window) while(do func(context.Context)) {
+	<-w.ready
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.closed {
+		do(w.ctx)
 	}
 }
 
-func (a *App) close() {
-	if a.session != nil {
-		a.session.Close()
-	}
-	if err := a.desk.Close(); err != nil {
-		println("chartkey:", workstation.Fault(err).Message)
-	}
+func (w *window) emit(name string, data any) {
+	w.while(func(ctx context.Context) { wails_runtime.EventsEmit(ctx, name, data) })
+}
+
+func (w *window) copy(text string) (err error) {
+	w.while(func(ctx context.Context) { err = wails_runtime.ClipboardSetText(ctx, text) })
+	return err
 }

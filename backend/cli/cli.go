@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -46,7 +47,7 @@ var notReady = []string{
 // invalidInput are the faults of what was entered.
 var invalidInput = []string{
 	"usage", "invalid-registration", "invalid-scopes", "invalid-audience", "invalid-layer", "invalid-revoke", "invalid-secret-source", "invalid-clients",
-	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "user-not-found", "confirmation-needed", "vault-exists", "passphrase-too-short", "passphrase-unusable", "fhir-path-invalid", "fhir-other-server",
+	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "redirect-uri-unsupported", "redirect-uri-missing", "user-not-found", "confirmation-needed", "vault-exists", "passphrase-too-short", "passphrase-unusable", "fhir-path-invalid", "fhir-other-server",
 }
 
 // Streams are what a run of the command line reads, writes and asks.
@@ -188,7 +189,7 @@ func (r *run) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	root.AddCommand(
 		r.versionCommand(), r.windowCommand(), r.demoCommand(), r.registrationCommand(), r.connectCommand(), r.statusCommand(), r.testCommand(),
-		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.listenCommand(), r.issuerCommand(), r.launchCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(),
+		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.listenCommand(), r.issuerCommand(), r.launchCommand(), r.acceptCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(),
 	)
 	for _, c := range allCommands(root) {
 		if strings.Contains(c.Use, "REG") {
@@ -410,7 +411,10 @@ func readSecretFile(ctx context.Context, path, what, code string) (secret.Value,
 }
 
 // passphraseFromFile reads the file that CHARTKEY_PASSPHRASE_FILE names.
-func passphraseFromFile(ctx context.Context, path string) (secret.Value, error) {
+func (r *run) passphraseFromFile(ctx context.Context, path string) (secret.Value, error) {
+	if info, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		fmt.Fprintf(r.Err, "note: other accounts may read the passphrase file %s: chmod 600 it.\n", path)
+	}
 	return readSecretFile(ctx, path, "passphrase", "passphrase-file")
 }
 
@@ -418,7 +422,7 @@ func passphraseFromFile(ctx context.Context, path string) (secret.Value, error) 
 // names, else asked of the person at the terminal.
 func (r *run) passphrase(ctx context.Context, isNew bool) (secret.Value, error) {
 	if path := r.Getenv("CHARTKEY_PASSPHRASE_FILE"); path != "" {
-		return passphraseFromFile(ctx, path)
+		return r.passphraseFromFile(ctx, path)
 	}
 	if !r.Terminal {
 		return secret.Value{}, workstation.PassphraseNeeded()
@@ -426,7 +430,7 @@ func (r *run) passphrase(ctx context.Context, isNew bool) (secret.Value, error) 
 	if !isNew {
 		return r.ask(ctx, "Vault passphrase: ")
 	}
-	fmt.Fprintln(r.Err, "No keyring is usable here, so the vault needs a passphrase. Choose one of at least 8 characters.")
+	fmt.Fprintln(r.Err, "Choose a passphrase for the vault, of at least 8 characters. It is asked again whenever the vault is opened.")
 	first, err := r.ask(ctx, "New vault passphrase: ")
 	if err != nil {
 		return first, err
@@ -441,20 +445,24 @@ func (r *run) passphrase(ctx context.Context, isNew bool) (secret.Value, error) 
 // filePassphrase is passphrase without the terminal, for the window.
 func (r *run) filePassphrase(ctx context.Context, _ bool) (secret.Value, error) {
 	if path := r.Getenv("CHARTKEY_PASSPHRASE_FILE"); path != "" {
-		return passphraseFromFile(ctx, path)
+		return r.passphraseFromFile(ctx, path)
 	}
 	return secret.Value{}, workstation.PassphraseNeeded()
+}
+
+func nobodyToAsk() *fault.Error {
+	return fault.New("usage", "Nobody can be asked here, because there is no terminal.", "Give the secret by a file or by standard input.")
 }
 
 // ask prompts without echo.
 func (r *run) ask(ctx context.Context, prompt string) (secret.Value, error) {
 	in, ok := r.In.(*os.File)
 	if !ok {
-		return secret.Value{}, workstation.PassphraseNeeded()
+		return secret.Value{}, nobodyToAsk()
 	}
 	state, err := term.GetState(int(in.Fd()))
 	if err != nil {
-		return secret.Value{}, workstation.PassphraseNeeded().Because(err)
+		return secret.Value{}, nobodyToAsk().Because(err)
 	}
 	fmt.Fprint(r.Err, prompt)
 	defer fmt.Fprintln(r.Err)

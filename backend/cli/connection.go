@@ -45,8 +45,7 @@ func (r *run) connectCommand() *cobra.Command {
 				if noBrowser {
 					open = nil
 				}
-				_, err := r.connect(cmd.Context(), w, args[0], o, open)
-				return err
+				return r.connect(cmd.Context(), w, args[0], o, open)
 			})
 		},
 	}
@@ -58,27 +57,29 @@ func (r *run) connectCommand() *cobra.Command {
 }
 
 // connect signs in; open takes the address to a browser, or is nil.
-func (r *run) connect(ctx context.Context, w *workstation.Workstation, ref string, o workstation.ConnectOptions, open func(string) error) (workstation.Status, error) {
+func (r *run) connect(ctx context.Context, w *workstation.Workstation, ref string, o workstation.ConnectOptions, open func(string) error) error {
 	login, err := w.BeginConnect(ctx, ref, o)
 	if err != nil {
-		return workstation.Status{}, err
+		return err
 	}
 	e := authorizeEvent{"authorize", login.AuthorizationURL(), login.RedirectURI, login.Scopes, login.ExpiresAt}
 	if err := r.out.print(e, func(w io.Writer) {
 		fmt.Fprintf(w, "Sign in at the EHR in a browser on this computer:\n\n  %s\n\nWaiting until %s for the browser to come back to %s.\n", e.URL, e.ExpiresAt.Format(time.RFC3339), e.RedirectURI)
 	}); err != nil {
-		return workstation.Status{}, err
+		return err
 	}
 	if open != nil {
-		if err := open(login.AuthorizationURL()); err != nil {
-			r.out.note("The browser could not be opened; open the address above yourself.")
-		}
+		go func() { // some launchers return only when the browser is closed
+			if err := open(login.AuthorizationURL()); err != nil {
+				r.out.note("The browser could not be opened; open the address above yourself.")
+			}
+		}()
 	}
 	status, err := login.Wait(ctx)
 	if err != nil {
-		return status, err
+		return err
 	}
-	return status, r.out.print(connectedEvent{"connected", status}, func(w io.Writer) {
+	return r.out.print(connectedEvent{"connected", status}, func(w io.Writer) {
 		fmt.Fprintln(w, "\nConnected.")
 		r.out.status(status)(w)
 	})
@@ -218,7 +219,12 @@ func (r *run) disconnectCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return r.out.print(d, func(w io.Writer) { fmt.Fprintln(w, d.Message) })
+				return r.out.print(d, func(w io.Writer) {
+					fmt.Fprintln(w, d.Message)
+					if d.Error != nil {
+						fmt.Fprintln(w, "Reason: "+d.Error.Message+" "+d.Error.Advice)
+					}
+				})
 			})
 		},
 	}

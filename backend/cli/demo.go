@@ -125,7 +125,7 @@ func (r *run) mainJob(ctx context.Context, w *workstation.Workstation, server *s
 		fmt.Fprintln(r.Out, "\nconnect")
 	}
 	signedIn := make(chan error, 1)
-	if _, err := r.connect(ctx, w, reg.ID, workstation.ConnectOptions{Timeout: 30 * time.Second}, func(url string) error {
+	if err := r.connect(ctx, w, reg.ID, workstation.ConnectOptions{Timeout: 30 * time.Second}, func(url string) error {
 		// The scripted person clicks through the same pages as a real one.
 		go func() {
 			_, err := simulator.SignIn(ctx, url, demoChoice(server))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"chartkey/backend/fhir"
 	"chartkey/backend/workstation"
 
 	"github.com/spf13/cobra"
@@ -36,16 +37,16 @@ func (r *run) fhirCommand() *cobra.Command {
 
 // printRaw writes a resource, on one line or indented.
 func (r *run) printRaw(raw json.RawMessage, oneLine bool) error {
-	var b bytes.Buffer
-	var err error
+	text := []byte(raw)
 	if oneLine {
-		err = json.Compact(&b, raw)
+		var b bytes.Buffer
+		if err := json.Compact(&b, raw); err != nil {
+			return err
+		}
+		text = b.Bytes()
 	} else {
-		err = json.Indent(&b, raw, "", "  ")
+		text = fhir.Indent(raw)
 	}
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(r.Out, b.String())
+	_, err := fmt.Fprintln(r.Out, string(text))
 	return err
 }

@@ -85,6 +85,10 @@ func launchURL(remembered string, port int, path string) (string, error) {
 }
 
 func (r *run) listen(ctx context.Context, w *workstation.Workstation, at string) (err error) {
+	// A launch cannot wait for a passphrase, so the vault is opened first.
+	if err := w.OpenVault(ctx); err != nil {
+		return err
+	}
 	callbacks, err := w.CallbackURLs(ctx)
 	if err != nil {
 		return err
@@ -229,6 +233,27 @@ func (r *run) launchCommand() *cobra.Command {
 	return cmd
 }
 
+func (r *run) acceptCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "accept CONNECTION", Short: "Use a connection whose launch no person started", Args: exactArgs("a connection's id"),
+		Example: "  chartkey status\n  chartkey accept 0f6ad9a8-3f0e-4f9b-8f57-5d7f6d1a8a10",
+		Long: "A web page can launch by itself. Such a connection waits until somebody has looked whose\n" +
+			"account and which patient it is (chartkey status), and accepts it or disconnects it.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				if err := w.AcceptLaunch(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+				s, err := w.Status(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return r.out.print(s, r.out.status(s))
+			})
+		},
+	}
+}
+
 // launchTimeout bounds the whole of a scripted launch.
 const launchTimeout = time.Minute
 
@@ -290,7 +315,7 @@ func askForLaunch(ctx context.Context, at string, request simulator.LaunchReques
 	if err != nil {
 		return "", network.Fault(err, u.Host)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	text, err := network.Read(resp.Body, 64<<10)
 	if err != nil {
 		return "", network.Fault(err, u.Host)
@@ -320,7 +345,7 @@ func followLaunch(ctx context.Context, entry string) (next, answer string, err e
 	if err != nil {
 		return "", "", fault.Newf("listener-off", "Start it with chartkey listen, or in the window under Launches.", "No launch listener answers at %s.", req.URL.Host).CanRetry().Because(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing of it is read
+	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusFound {
 		return resp.Header.Get("Location"), "authorize", nil
 	}

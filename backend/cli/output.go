@@ -1,13 +1,17 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"chartkey/backend/fault"
 	"chartkey/backend/workstation"
@@ -24,13 +28,46 @@ func (p *printer) print(v any, text func(w io.Writer)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.json {
-		e := json.NewEncoder(p.Out)
+		var line bytes.Buffer
+		e := json.NewEncoder(&line)
 		e.SetEscapeHTML(false)
-		return e.Encode(v)
+		if err := e.Encode(v); err != nil {
+			return err
+		}
+		_, err := p.Out.Write(escapeControls(line.Bytes()))
+		return err
 	}
-	text(p.Out)
+	text(plainWriter{p.Out})
 	return nil
 }
+
+// plainWriter drops what could command a terminal: servers and web pages
+// choose some of the words that are printed. It is given whole runes.
+type plainWriter struct{ to io.Writer }
+
+func (w plainWriter) Write(b []byte) (int, error) {
+	clean := strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || (unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r)) {
+			return r
+		}
+		return -1
+	}, string(b))
+	if _, err := io.WriteString(w.to, clean); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// escapeControls escapes what JSON allows in a string and a terminal obeys:
+// DEL, the C1 controls and the marks that turn the direction of text.
+func escapeControls(line []byte) []byte {
+	return []byte(jsonControls.ReplaceAllStringFunc(string(line), func(s string) string {
+		r, _ := utf8.DecodeRuneInString(s)
+		return fmt.Sprintf(`\u%04x`, r)
+	}))
+}
+
+var jsonControls = regexp.MustCompile("[\u007f-\u009f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 // fault ends the output of a command that failed.
 func (p *printer) fault(f *fault.Error) {
@@ -39,9 +76,10 @@ func (p *printer) fault(f *fault.Error) {
 		_ = p.print(map[string]any{"error": f}, nil)
 		return
 	}
-	fmt.Fprintf(p.Err, "error: %s\n", f.Message)
+	out := plainWriter{p.Err}
+	fmt.Fprintf(out, "error: %s\n", f.Message)
 	if f.Advice != "" {
-		fmt.Fprintf(p.Err, "advice: %s\n", f.Advice)
+		fmt.Fprintf(out, "advice: %s\n", f.Advice)
 	}
 }
 
@@ -59,7 +97,7 @@ func table(w io.Writer, head []string, fill func(row func(cells ...string))) {
 		fmt.Fprintln(t, strings.Join(head, "\t"))
 	}
 	fill(func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) })
-	t.Flush() //nolint:errcheck // a closed pipe ends the process by its signal
+	t.Flush()
 }
 
 // pairs aligns labels and values, leaving out those with nothing to say.

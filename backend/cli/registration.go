@@ -86,7 +86,7 @@ func (f *registrationFlags) input(ctx context.Context, r *run, base workstation.
 		secret, err = readSecretFile(ctx, f.secretFile, "client secret", "invalid-secret-source")
 	case f.noSecret:
 		in.ClientSecretAction = workstation.SecretRemove
-	case base.Name == "" && in.ClientType == "confidential-symmetric" && r.Terminal:
+	case needsSecret(base, in) && r.Terminal:
 		secret, err = r.ask(ctx, "Client secret: ")
 	}
 	if err != nil {
@@ -96,6 +96,12 @@ func (f *registrationFlags) input(ctx context.Context, r *run, base workstation.
 		in.ClientSecretAction, in.ClientSecret = workstation.SecretReplace, secret.Reveal()
 	}
 	return in, nil
+}
+
+// needsSecret tells whether a client secret has to be entered: there is none
+// yet, or the stored one is for another server or client.
+func needsSecret(base, in workstation.RegistrationInput) bool {
+	return in.ClientType == "confidential-symmetric" && (base.ClientType != in.ClientType || base.FHIRBaseURL != in.FHIRBaseURL || base.ClientID != in.ClientID)
 }
 
 func (r *run) registrationAdd() *cobra.Command {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
-	"syscall"
 	"time"
 
 	"chartkey/backend/fault"
@@ -120,7 +120,7 @@ func startSimulator(ctx context.Context, o simulator.Options) (*simulator.Server
 		return nil, fault.New("usage", sentence(err.Error()), "See chartkey simulator --help.").Because(err)
 	}
 	if err := server.Start(ctx); err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) {
+		if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "listen" {
 			return nil, fault.Newf("port-taken", "End the program that holds it, or give another with --port.", "Port %d cannot be listened on.", o.Port).Because(err)
 		}
 		return nil, fault.New("sandbox-failed", "The simulated EHR could not start.", "Try again.").CanRetry().Because(err)

@@ -153,7 +153,7 @@ func (l *LaunchListener) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		w.Header().Set("Allow", "GET, POST")
 		l.refuse(w, refusedMethod)
 		return
-	case !isNavigation(q.Header.Get("Sec-Fetch-Dest")):
+	case !isNavigation(q.Header.Get("Sec-Fetch-Dest")) || strings.Contains(q.Header.Get("Sec-Purpose"), "prefetch"):
 		l.refuse(w, refusedLaunchFramed)
 		return
 	}

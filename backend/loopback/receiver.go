@@ -97,7 +97,7 @@ func (l *Login) RedirectURI() string { return l.target.uri }
 func (r *Receiver) Begin(ctx context.Context, redirectURIs []string, newState func(redirectURI string) (string, error), handle Handler) (*Login, error) {
 	if len(redirectURIs) == 0 {
 		return nil, fault.New("redirect-uri-missing", "This registration has no redirect URI.",
-			"Add the redirect URI that is registered with the EHR, for example http://localhost:8765/callback.")
+			"Add the redirect URI that is registered with the EHR, for example http://localhost:18320/callback.")
 	}
 	targets := make([]target, len(redirectURIs))
 	for i, raw := range redirectURIs {

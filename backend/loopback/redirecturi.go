@@ -34,7 +34,7 @@ func CheckRedirectURI(raw string) error {
 }
 
 func parseTarget(raw string) (target, error) {
-	const example = "Use an address such as http://localhost:8765/callback, exactly as it is registered with the EHR."
+	const example = "Use an address such as http://localhost:18320/callback, exactly as it is registered with the EHR."
 	invalid := func(message string) (target, error) {
 		return target{}, fault.New("redirect-uri-invalid", message, example)
 	}

@@ -92,7 +92,7 @@ func Parse(text string) (Scope, error) {
 		return Scope{}, fmt.Errorf("a scope is empty")
 	}
 	for _, r := range text {
-		if r < 0x21 || r > 0x7e || r == '"' || r == '\\' {
+		if notInScope(r) {
 			return Scope{}, fmt.Errorf("%q has a character that no scope may have: %q", text, r)
 		}
 	}
@@ -124,6 +124,8 @@ func Parse(text string) (Scope, error) {
 	}
 	return Scope{Text: text, Kind: Other}, nil
 }
+
+func notInScope(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' }
 
 // nearMiss names the identity or duration scope that text seems to misspell.
 func nearMiss(text string) string {
@@ -263,12 +265,13 @@ func ParseList(text string) (Set, []error) {
 }
 
 // Grammar reads a list that a server sent: what cannot be parsed is kept as
-// an Other scope, because a server's odd scope is no reason to fail.
+// an Other scope, because a server's odd scope is no reason to fail. What has
+// characters that no scope may have (RFC 6749 section 3.3) is dropped.
 func Grammar(texts []string) Set {
 	var set Set
 	seen := map[string]bool{}
 	for _, t := range texts {
-		if t == "" || seen[t] {
+		if t == "" || seen[t] || strings.ContainsFunc(t, notInScope) {
 			continue
 		}
 		seen[t] = true

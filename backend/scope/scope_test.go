@@ -137,6 +137,13 @@ func TestDefaultAsksForNoWildcardAndNoMixedContexts(t *testing.T) {
 	}
 }
 
+func TestAServersOddScopesAreKeptAndItsControlCharactersAreNot(t *testing.T) {
+	got := scope.Grammar([]string{"patient/Odd.thing", "openid", "openid", "a\x1b]0;x\x07", "b\u009b", ""})
+	if got.String() != "patient/Odd.thing openid" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestAllowsAndRestrictions(t *testing.T) {
 	s := set(t, "patient/Patient.r patient/Observation.rs?category=laboratory")
 	if !s.Allows("patient", "Patient", scope.Read) || s.Allows("patient", "Patient", scope.Search) || s.Allows("user", "Patient", scope.Read) {

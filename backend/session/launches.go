@@ -36,6 +36,8 @@ type LaunchesPage struct {
 
 // launches is the window's launch listener and what it has seen.
 type launches struct {
+	switching sync.Mutex // held while the listener is switched on or off
+
 	mu       sync.Mutex // protects the rest
 	listener *workstation.LaunchListener
 	err      *fault.Error
@@ -72,27 +74,37 @@ func (s *Session) SetLaunchListener(on bool, url string) (LaunchesPage, error) {
 	return s.LaunchesPage()
 }
 
-// applyLaunchSettings has the listener be as it is remembered.
+// applyLaunchSettings has the listener be as it is remembered. The listener
+// is closed outside the lock, which the launches that it still answers need.
 func (s *Session) applyLaunchSettings() {
+	defer s.hooks.Emit("launches", nil)
+	s.launches.switching.Lock()
+	defer s.launches.switching.Unlock()
 	settings, err := s.w.LaunchSettings(s.ctx)
-	s.launches.mu.Lock()
-	defer func() {
-		s.launches.mu.Unlock()
-		s.hooks.Emit("launches", nil)
-	}()
-	s.launches.err = nil
-	if err != nil {
-		s.launches.err = workstation.Fault(err)
-		return
+	if err == nil {
+		err = s.switchListener(settings)
 	}
-	if l := s.launches.listener; l != nil && (!settings.On || l.URL() != settings.URL) {
-		s.launches.listener = nil
-		if err := l.Close(); err != nil {
-			s.launches.err = workstation.Fault(err)
+	s.launches.mu.Lock()
+	defer s.launches.mu.Unlock()
+	s.launches.err = workstation.Fault(err)
+}
+
+func (s *Session) switchListener(settings workstation.LaunchSettings) error {
+	s.launches.mu.Lock()
+	running := s.launches.listener
+	if running != nil && settings.On && running.URL() == settings.URL {
+		s.launches.mu.Unlock()
+		return nil
+	}
+	s.launches.listener = nil
+	s.launches.mu.Unlock()
+	if running != nil {
+		if err := running.Close(); err != nil {
+			return err
 		}
 	}
-	if !settings.On || s.launches.listener != nil {
-		return
+	if !settings.On {
+		return nil
 	}
 	listener, err := s.w.ListenForLaunches(s.ctx, settings.URL, workstation.LaunchSink{
 		Seen: s.launchSeen,
@@ -104,10 +116,12 @@ func (s *Session) applyLaunchSettings() {
 		},
 	})
 	if err != nil {
-		s.launches.err = workstation.Fault(err)
-		return
+		return err
 	}
+	s.launches.mu.Lock()
+	defer s.launches.mu.Unlock()
 	s.launches.listener = listener
+	return nil
 }
 
 func (s *Session) closeLaunches() {

@@ -3,9 +3,10 @@ package session
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
+	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"chartkey/backend/fault"
@@ -82,7 +83,7 @@ func (b *sandbox) start(ctx context.Context) error {
 		return err
 	}
 	if err := server.Start(ctx); err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
+		if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "listen" {
 			return fault.Newf("port-taken", "If it is another Chartkey's sandbox, use that one; else end the program that holds the port.",
 				"Port %d is taken by another program.", b.port).CanRetry().Because(err)
 		}
@@ -138,7 +139,7 @@ func (s *Session) SandboxRegister() (workstation.Registration, error) {
 		if r.FHIRBaseURL == status.FHIRBaseURL && r.ClientID == SandboxClientID {
 			return r, nil
 		}
-		if r.Name == name {
+		if strings.EqualFold(r.Name, name) {
 			name += " (built-in)"
 		}
 	}

@@ -196,6 +196,10 @@ func (s *Session) runTest(id string, layer workstation.Layer, delay time.Duratio
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():
+			if s.retire(id, run) {
+				s.changed()
+			}
+			return
 		}
 		report, err := s.w.Test(ctx, id, layer, func(c workstation.Check) {
 			if s.isCurrent(id, run) {
@@ -377,11 +381,7 @@ func (s *Session) Explore(id, path string) (Exploration, error) {
 	if err != nil {
 		return Exploration{}, err
 	}
-	var indented []byte
-	if indented, err = json.MarshalIndent(res.Raw, "", "  "); err != nil {
-		return Exploration{}, err
-	}
-	return Exploration{fhir.Summarize(res.Raw), string(indented)}, nil
+	return Exploration{fhir.Summarize(res.Raw), string(fhir.Indent(res.Raw))}, nil
 }
 
 // UnlockVault unlocks by a passphrase or, with none, by asking the keyring.

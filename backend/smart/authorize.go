@@ -162,7 +162,8 @@ func (c *Client) CheckCallback(cfg Configuration, a Authorization, query url.Val
 }
 
 // checkIssuer compares iss as a string (RFC 9207 section 2.4), also where it
-// comes unadvertised; where no issuer is known there is nothing to compare.
+// comes unadvertised. A server that names no issuer of its own must at least
+// not send the answer of another one: then the host is compared.
 func checkIssuer(cfg Configuration, a Authorization, query url.Values) *fault.Error {
 	if cfg.Issuer != a.issuer || cfg.TokenEndpoint != a.tokenEndpoint {
 		return serverChanged()
@@ -172,11 +173,25 @@ func checkIssuer(cfg Configuration, a Authorization, query url.Values) *fault.Er
 	case iss == "" && cfg.AuthorizationResponseIssParameterSupported && cfg.Issuer != "":
 		return fault.New("callback-issuer-missing", "The answer from the browser does not name the server that it comes from, though this server promises to.",
 			"Start the sign-in again. If it happens again, tell the health system.")
-	case iss != "" && cfg.Issuer != "" && iss != cfg.Issuer:
+	case iss != "" && !mayBeIssuer(cfg, iss):
 		return fault.Newf("callback-issuer-mismatch", "Do not go on. Start the sign-in again; if it happens again, tell the health system.",
 			"The answer from the browser comes from another server (%s).", network.Quote(iss, 200, a.State, query.Get("code")))
 	}
 	return nil
+}
+
+func mayBeIssuer(cfg Configuration, iss string) bool {
+	if cfg.Issuer != "" {
+		return iss == cfg.Issuer
+	}
+	claimed, err := url.Parse(iss)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc([]string{cfg.AuthorizationEndpoint, cfg.TokenEndpoint}, func(endpoint string) bool {
+		own, err := url.Parse(endpoint)
+		return err == nil && network.SameOrigin(own, claimed)
+	})
 }
 
 func serverChanged() *fault.Error {

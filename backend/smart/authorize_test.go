@@ -175,8 +175,14 @@ func TestCheckCallback(t *testing.T) {
 
 	clock = now
 	unnamed := begin(t, c, noIssuer, "openid")
-	if _, err := c.CheckCallback(noIssuer, unnamed, url.Values{"code": {"abc"}, "state": {unnamed.State}, "iss": {"https://anything.example"}}); err != nil {
-		t.Errorf("where no issuer is known there is nothing to compare: %v", err)
+	own, err := url.Parse(noIssuer.TokenEndpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for iss, code := range map[string]string{own.Scheme + "://" + own.Host + "/issuer": "", "https://anything.example": "callback-issuer-mismatch", "%zz": "callback-issuer-mismatch"} {
+		if _, err := c.CheckCallback(noIssuer, unnamed, url.Values{"code": {"abc"}, "state": {unnamed.State}, "iss": {iss}}); fault.Code(err) != code {
+			t.Errorf("where the server names no issuer, %q gives %v", iss, err)
+		}
 	}
 	if _, err := c.CheckCallback(noIssuer, smart.Authorization{ExpiresAt: now.Add(time.Hour)}, url.Values{"code": {"abc"}, "state": {""}}); err == nil {
 		t.Error("an empty state matched an empty authorization")

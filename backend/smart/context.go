@@ -99,7 +99,7 @@ func launchContext(raw map[string]json.RawMessage) (LaunchContext, []string) {
 		c.FHIRContext = append(c.FHIRContext, i)
 	}
 	for name, value := range raw {
-		if slices.Contains(known, name) || looksSecret(name) || bytes.Equal(value, []byte("null")) {
+		if slices.Contains(known, name) || looksSecret(name) || bytes.Equal(value, []byte("null")) || repeatsToken(value, raw) {
 			continue
 		}
 		if len(c.Extra) >= maxExtra || len(value) > maxExtraSize {
@@ -112,6 +112,17 @@ func launchContext(raw map[string]json.RawMessage) (LaunchContext, []string) {
 		c.Extra[name] = value
 	}
 	return c, warnings
+}
+
+// repeatsToken tells whether a member holds one of the answer's tokens again,
+// under whatever name and however deep.
+func repeatsToken(value json.RawMessage, raw map[string]json.RawMessage) bool {
+	for _, name := range []string{"access_token", "refresh_token", "id_token"} {
+		if token := text(raw[name]); len(token) > 7 && bytes.Contains(value, []byte(token)) {
+			return true
+		}
+	}
+	return false
 }
 
 // looksSecret tells whether a member's name speaks of something that must not

@@ -12,7 +12,7 @@ func Pragma(ctx context.Context, folder, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer db.Close() //nolint:errcheck // only read
+	defer db.Close()
 	var value string
 	err = db.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
 	return value, err

@@ -76,7 +76,6 @@ type Registration struct {
 	Audience     string
 	Scopes       string
 	RedirectURIs string
-	LaunchURL    string
 	CreatedAt    int64
 	UpdatedAt    int64
 }

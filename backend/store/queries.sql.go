@@ -10,16 +10,17 @@ import (
 )
 
 const acceptGrant = `-- name: AcceptGrant :execrows
-UPDATE grants SET accepted = 1 WHERE id = ? AND profile_id = ?
+UPDATE grants SET accepted = 1, context = ? WHERE id = ?2 AND version = ?3
 `
 
 type AcceptGrantParams struct {
-	ID        string
-	ProfileID string
+	Context     []byte
+	ID          string
+	ReadVersion int64
 }
 
 func (q *Queries) AcceptGrant(ctx context.Context, arg AcceptGrantParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, acceptGrant, arg.ID, arg.ProfileID)
+	result, err := q.db.ExecContext(ctx, acceptGrant, arg.Context, arg.ID, arg.ReadVersion)
 	if err != nil {
 		return 0, err
 	}
@@ -88,17 +89,6 @@ func (q *Queries) ConnectFailures(ctx context.Context, profileID string) ([]Conn
 		return nil, err
 	}
 	return items, nil
-}
-
-const countGrants = `-- name: CountGrants :one
-SELECT count(*) FROM grants
-`
-
-func (q *Queries) CountGrants(ctx context.Context) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countGrants)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
 }
 
 const countSealed = `-- name: CountSealed :one
@@ -252,15 +242,6 @@ func (q *Queries) FindIssuer(ctx context.Context, issuer string) (Issuer, error)
 	return i, err
 }
 
-const forgetDiscovery = `-- name: ForgetDiscovery :exec
-DELETE FROM discovery WHERE fhir_base_url = ?
-`
-
-func (q *Queries) ForgetDiscovery(ctx context.Context, fhirBaseUrl string) error {
-	_, err := q.db.ExecContext(ctx, forgetDiscovery, fhirBaseUrl)
-	return err
-}
-
 const forgetIssuer = `-- name: ForgetIssuer :execrows
 DELETE FROM issuer WHERE issuer = ?
 `
@@ -271,6 +252,15 @@ func (q *Queries) ForgetIssuer(ctx context.Context, issuer string) (int64, error
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const forgetIssuersOf = `-- name: ForgetIssuersOf :exec
+DELETE FROM issuer WHERE registration_id = ?
+`
+
+func (q *Queries) ForgetIssuersOf(ctx context.Context, registrationID *string) error {
+	_, err := q.db.ExecContext(ctx, forgetIssuersOf, registrationID)
+	return err
 }
 
 const forgetOldPendingIssuers = `-- name: ForgetOldPendingIssuers :exec
@@ -494,8 +484,8 @@ func (q *Queries) InsertProfile(ctx context.Context, arg InsertProfileParams) er
 
 const insertRegistration = `-- name: InsertRegistration :exec
 INSERT INTO registration (id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method,
-                          audience, scopes, redirect_uris, launch_url, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                          audience, scopes, redirect_uris, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertRegistrationParams struct {
@@ -512,7 +502,6 @@ type InsertRegistrationParams struct {
 	Audience     string
 	Scopes       string
 	RedirectURIs string
-	LaunchURL    string
 	CreatedAt    int64
 	UpdatedAt    int64
 }
@@ -532,7 +521,6 @@ func (q *Queries) InsertRegistration(ctx context.Context, arg InsertRegistration
 		arg.Audience,
 		arg.Scopes,
 		arg.RedirectURIs,
-		arg.LaunchURL,
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
@@ -633,7 +621,7 @@ func (q *Queries) LatestLaunchGrant(ctx context.Context, arg LatestLaunchGrantPa
 
 const oldLaunchGrants = `-- name: OldLaunchGrants :many
 SELECT id FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'launch'
-ORDER BY connected_at DESC, id LIMIT -1 OFFSET ?
+ORDER BY accepted DESC, connected_at DESC, id LIMIT -1 OFFSET ?
 `
 
 type OldLaunchGrantsParams struct {
@@ -698,7 +686,7 @@ func (q *Queries) Profiles(ctx context.Context) ([]Profile, error) {
 }
 
 const registration = `-- name: Registration :one
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, launch_url, created_at, updated_at FROM registration WHERE id = ?
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at FROM registration WHERE id = ?
 `
 
 func (q *Queries) Registration(ctx context.Context, id string) (Registration, error) {
@@ -718,7 +706,6 @@ func (q *Queries) Registration(ctx context.Context, id string) (Registration, er
 		&i.Audience,
 		&i.Scopes,
 		&i.RedirectURIs,
-		&i.LaunchURL,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 	)
@@ -726,7 +713,7 @@ func (q *Queries) Registration(ctx context.Context, id string) (Registration, er
 }
 
 const registrationByName = `-- name: RegistrationByName :one
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, launch_url, created_at, updated_at FROM registration WHERE name = ? COLLATE NOCASE
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at FROM registration WHERE name = ? COLLATE NOCASE
 `
 
 func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registration, error) {
@@ -746,7 +733,6 @@ func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registra
 		&i.Audience,
 		&i.Scopes,
 		&i.RedirectURIs,
-		&i.LaunchURL,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 	)
@@ -754,7 +740,7 @@ func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registra
 }
 
 const registrations = `-- name: Registrations :many
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, launch_url, created_at, updated_at FROM registration ORDER BY name COLLATE NOCASE, id
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at FROM registration ORDER BY name COLLATE NOCASE, id
 `
 
 func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
@@ -780,7 +766,6 @@ func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
 			&i.Audience,
 			&i.Scopes,
 			&i.RedirectURIs,
-			&i.LaunchURL,
 			&i.CreatedAt,
 			&i.UpdatedAt,
 		); err != nil {
@@ -798,7 +783,7 @@ func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
 }
 
 const registrationsByIssuer = `-- name: RegistrationsByIssuer :many
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, launch_url, created_at, updated_at FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id
 `
 
 func (q *Queries) RegistrationsByIssuer(ctx context.Context, issuer string) ([]Registration, error) {
@@ -824,7 +809,6 @@ func (q *Queries) RegistrationsByIssuer(ctx context.Context, issuer string) ([]R
 			&i.Audience,
 			&i.Scopes,
 			&i.RedirectURIs,
-			&i.LaunchURL,
 			&i.CreatedAt,
 			&i.UpdatedAt,
 		); err != nil {
@@ -1142,8 +1126,8 @@ func (q *Queries) TestReportsOfProfile(ctx context.Context, profileID string) ([
 const updateRegistration = `-- name: UpdateRegistration :execrows
 UPDATE registration
 SET name = ?, ehr = ?, environment = ?, fhir_base_url = ?, issuer = ?, client_id = ?, client_type = ?, client_secret = ?, auth_method = ?,
-    audience = ?, scopes = ?, redirect_uris = ?, launch_url = ?, updated_at = ?
-WHERE id = ?
+    audience = ?, scopes = ?, redirect_uris = ?, updated_at = ?
+WHERE id = ?14 AND updated_at = ?15
 `
 
 type UpdateRegistrationParams struct {
@@ -1159,9 +1143,9 @@ type UpdateRegistrationParams struct {
 	Audience     string
 	Scopes       string
 	RedirectURIs string
-	LaunchURL    string
 	UpdatedAt    int64
 	ID           string
+	ReadAt       int64
 }
 
 func (q *Queries) UpdateRegistration(ctx context.Context, arg UpdateRegistrationParams) (int64, error) {
@@ -1178,9 +1162,9 @@ func (q *Queries) UpdateRegistration(ctx context.Context, arg UpdateRegistration
 		arg.Audience,
 		arg.Scopes,
 		arg.RedirectURIs,
-		arg.LaunchURL,
 		arg.UpdatedAt,
 		arg.ID,
+		arg.ReadAt,
 	)
 	if err != nil {
 		return 0, err

@@ -34,7 +34,7 @@ func open(t *testing.T, folder string) *store.Store {
 
 var row = store.InsertRegistrationParams{
 	ID: "r1", Name: "Mercy", EHR: "epic", Environment: "sandbox", FHIRBaseURL: "https://ehr.example/R4/", ClientID: "c", ClientType: "public",
-	Audience: "patient", RedirectURIs: "[]", LaunchURL: "http://localhost:18330/launch", CreatedAt: 1, UpdatedAt: 1,
+	Audience: "patient", RedirectURIs: "[]", CreatedAt: 1, UpdatedAt: 1,
 }
 
 func TestFolderAndFilesAreForTheirOwnerAlone(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chartkey/backend/fault"
@@ -53,6 +54,7 @@ type Login struct {
 	kind   string
 	end    context.CancelCauseFunc
 	back   chan struct{} // closed when the browser has come back
+	claim  atomic.Bool   // set by who decides the outcome: the browser's return, or the end of the wait
 	done   chan struct{} // closed when the outcome is known
 	once   sync.Once
 	status Status
@@ -79,6 +81,20 @@ func (l *Login) Wait(ctx context.Context) (Status, error) {
 	}
 	return l.status, l.err
 }
+
+// comeBack claims the outcome for the browser's answer. It tells false where
+// the wait has ended before.
+func (l *Login) comeBack() bool {
+	if l.claim.Swap(true) {
+		return false
+	}
+	close(l.back)
+	return true
+}
+
+// giveUp claims the outcome for the end of the wait. It tells false where the
+// browser was there before.
+func (l *Login) giveUp() bool { return !l.claim.Swap(true) }
 
 func (l *Login) finish(s Status, err error) {
 	l.once.Do(func() {
@@ -112,7 +128,7 @@ func (w *Workstation) BeginConnect(ctx context.Context, ref string, o ConnectOpt
 		reg.Scopes = set.String()
 	}
 	// Everything that could fail later for want of a key fails now, before the browser opens.
-	if _, err := w.dataKey(ctx, w.owner.ID); err != nil {
+	if err := w.OpenVault(ctx); err != nil {
 		return nil, err
 	}
 	auth, err := w.clientAuth(ctx, reg)
@@ -147,6 +163,9 @@ type signIn struct {
 }
 
 func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error) {
+	if err := w.checkIssuerIsItsOwn(ctx, in.cfg); err != nil {
+		return nil, err
+	}
 	if in.timeout <= 0 {
 		in.timeout = DefaultConnectTimeout
 	}
@@ -162,9 +181,11 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 		})
 		return authorization.State, err
 	}, func(ctx context.Context, query url.Values) loopback.Page {
-		close(login.back)
+		if !login.comeBack() {
+			return loopback.Page{Title: "Not connected", Message: "The sign-in had ended before the browser came back. Connect again from Chartkey."}
+		}
 		status, err := w.complete(ctx, in, authorization, query)
-		if err != nil {
+		if err != nil && in.kind == standalone {
 			err = w.failedConnect(ctx, in.reg.ID, err)
 		}
 		login.finish(status, err)
@@ -172,7 +193,10 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 	})
 	if err != nil {
 		end(nil)
-		return nil, w.failedConnect(ctx, in.reg.ID, err)
+		if in.kind == standalone {
+			err = w.failedConnect(ctx, in.reg.ID, err)
+		}
+		return nil, err
 	}
 	now := w.now().UTC()
 	login.url = authorization.URL
@@ -194,15 +218,17 @@ func (w *Workstation) supervise(ctx context.Context, login *Login, waiting *loop
 	var err error
 	select {
 	case <-login.back:
-		select {
-		case <-login.done:
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
 	case <-ctx.Done():
-		err = context.Cause(ctx)
 	case <-timer.C:
-		err = w.failedConnect(ctx, login.RegistrationID, timedOut(timeout))
+	}
+	if login.giveUp() {
+		if err = context.Cause(ctx); err == nil {
+			if err = timedOut(timeout); login.kind == standalone {
+				err = w.failedConnect(ctx, login.RegistrationID, err)
+			}
+		}
+	} else {
+		<-login.done // within the handler's own deadlines, which a cancellation cuts short
 	}
 	waiting.Close()
 	login.finish(Status{}, err)
@@ -224,6 +250,9 @@ func (w *Workstation) track(l *Login, under bool) {
 	defer w.loginMu.Unlock()
 	if under {
 		w.logins[l.ID] = l
+		if w.closed {
+			l.Cancel()
+		}
 	} else {
 		delete(w.logins, l.ID)
 	}
@@ -282,7 +311,10 @@ func (w *Workstation) complete(ctx context.Context, in signIn, a smart.Authoriza
 // grant in place of the earlier one, a launch grant beside all others.
 func (w *Workstation) storeGrant(ctx context.Context, in signIn, asked scope.Set, answer smart.TokenResponse) (id string, err error) {
 	id = uuid.NewString()
-	access, refresh, sealed, err := w.sealGrant(ctx, id, answer.AccessToken, answer.RefreshToken, grantContext{LaunchContext: answer.Context, Warnings: answer.Warnings})
+	access, refresh, sealed, err := w.sealGrant(ctx, id, answer.AccessToken, answer.RefreshToken, grantContext{
+		LaunchContext: answer.Context, Warnings: answer.Warnings,
+		Origin: grantOrigin{FHIRBaseURL: in.reg.FHIRBaseURL, ClientID: in.reg.ClientID, TokenEndpoint: in.cfg.TokenEndpoint, Accepted: in.accepted},
+	})
 	if err != nil {
 		return "", err
 	}
@@ -297,14 +329,11 @@ func (w *Workstation) storeGrant(ctx context.Context, in signIn, asked scope.Set
 		}
 		key := store.DeleteStandaloneGrantParams{RegistrationID: reg.ID, ProfileID: w.owner.ID}
 		if in.kind == standalone {
-			err = q.DeleteStandaloneGrant(ctx, key)
+			err = errors.Join(q.DeleteStandaloneGrant(ctx, key), q.DeleteConnectFailure(ctx, store.DeleteConnectFailureParams(key)))
 		} else {
 			err = w.dropOldLaunches(ctx, q, reg.ID)
 		}
 		if err != nil {
-			return err
-		}
-		if err := q.DeleteConnectFailure(ctx, store.DeleteConnectFailureParams(key)); err != nil {
 			return err
 		}
 		if answer.AuthMethod != "" {
@@ -322,7 +351,7 @@ func (w *Workstation) storeGrant(ctx context.Context, in signIn, asked scope.Set
 
 func resultPage(name string, err error) loopback.Page {
 	if err == nil {
-		return loopback.Page{OK: true, Title: "Connected", Message: "Chartkey is connected to " + name + ". You can close this tab and go back to Chartkey."}
+		return loopback.Page{OK: true, Title: "Connected", Message: "Chartkey is connected to " + name + "."}
 	}
 	f := Fault(err)
 	return loopback.Page{Title: "Not connected", Message: f.Message + " " + f.Advice}

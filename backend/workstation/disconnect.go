@@ -53,9 +53,14 @@ func (w *Workstation) disconnect(ctx context.Context, reg store.Registration, g 
 		return Disconnection{}, err
 	}
 	defer unlock()
-	if g, err = w.reread(ctx, reg, g); err != nil {
+	now, err := w.reread(ctx, reg, g)
+	if err == nil && now.ID != g.ID {
+		err = notConnected(reg) // another sign-in took its place: that one is left alone
+	}
+	if err != nil {
 		return Disconnection{}, err
 	}
+	g = now
 	d := Disconnection{Revocation: "not_asked", Message: "Forgotten on this computer. The EHR was not told, as asked."}
 	if mode == RevokeAuto {
 		d = w.revoke(ctx, reg, g)
@@ -101,8 +106,12 @@ func (w *Workstation) revoke(ctx context.Context, reg store.Registration, g stor
 	failed := func(err error) Disconnection {
 		return Disconnection{
 			Revocation: "failed", Error: Fault(err),
-			Message: "Forgotten on this computer, but the EHR could not be told: " + Fault(err).Message + " Access may last there until it runs out.",
+			Message: "Forgotten on this computer, but the EHR could not be told. Access may last there until it runs out.",
 		}
+	}
+	c, err := w.checkOrigin(ctx, reg, g)
+	if err != nil {
+		return failed(err) // above all, no credentials of a new server go to the old one
 	}
 	cfg, err := w.discover(ctx, g.FHIRBaseURL)
 	if err != nil {
@@ -114,6 +123,9 @@ func (w *Workstation) revoke(ctx context.Context, reg store.Registration, g stor
 			message += " To end it at the hospital, use the linked apps page of MyChart."
 		}
 		return Disconnection{Revocation: "not_offered", Message: message}
+	}
+	if err := c.Origin.sameServer(cfg.RevocationEndpoint); err != nil {
+		return failed(err)
 	}
 	auth, err := w.clientAuth(ctx, reg)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 
+	"chartkey/backend/fault"
+	"chartkey/backend/network"
 	"chartkey/backend/scope"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
@@ -56,6 +58,30 @@ func (w *Workstation) discover(ctx context.Context, base string) (smart.Configur
 		return *cached, nil
 	}
 	return w.discoverAnew(ctx, base)
+}
+
+// checkIssuerIsItsOwn refuses a server that claims the issuer of another one.
+// The issuer tells the answers of two servers apart (RFC 9207, mix-up), so it
+// must not stand for two token endpoints. Fault: issuer-claimed.
+func (w *Workstation) checkIssuerIsItsOwn(ctx context.Context, cfg smart.Configuration) error {
+	if cfg.Issuer == "" {
+		return nil
+	}
+	rows, err := w.store.AllDiscovery(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		var other smart.Configuration
+		if err := json.Unmarshal([]byte(row.Configuration), &other); err != nil || other.Issuer != cfg.Issuer {
+			continue
+		}
+		if err := (grantOrigin{TokenEndpoint: other.TokenEndpoint}).sameServer(cfg.TokenEndpoint); err != nil {
+			return fault.Newf("issuer-claimed", "Remove the registration that you do not trust. If both are right, ask their operators.",
+				"%s and %s both say that they are the issuer %s, with different token endpoints.", cfg.FHIRBaseURL, other.FHIRBaseURL, network.Clean(cfg.Issuer, 200)).Because(err)
+		}
+	}
+	return nil
 }
 
 // discoverAnew asks the server and keeps the answer.

@@ -111,7 +111,7 @@ func doctorBrowser(getenv func(string) string) Finding {
 func (w *Workstation) doctorClock() Finding {
 	now := w.now()
 	if now.Year() < 2026 {
-		return Finding{"clock", Problem, "The clock says " + now.UTC().Format("2006-01-02") + ", which is past.", "Set it, and turn network time on."}
+		return Finding{"clock", Problem, "The clock is set to " + now.UTC().Format("2006-01-02") + ", which is in the past.", "Set it, and turn network time on."}
 	}
 	return Finding{ID: "clock", Result: Healthy, Detail: "The clock says " + now.UTC().Format("2006-01-02 15:04:05") + " UTC."}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/network"
 	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
@@ -16,11 +18,59 @@ import (
 // grantContext is what is sealed beside a grant's tokens: whom it concerns.
 type grantContext struct {
 	smart.LaunchContext
+	Origin grantOrigin `json:"origin"`
 	// PatientName and UserName are learned by the live test.
 	PatientName string `json:"patient_name,omitempty"`
 	UserName    string `json:"user_name,omitempty"`
 	// Warnings are what was odd about the sign-in.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// grantOrigin is where a grant came from. It is sealed, so that a changed row
+// cannot send the tokens elsewhere, and so that a server which one day names
+// other endpoints does not get them.
+type grantOrigin struct {
+	FHIRBaseURL   string `json:"fhir_base_url"`
+	ClientID      string `json:"client_id"`
+	TokenEndpoint string `json:"token_endpoint"`
+	Accepted      bool   `json:"accepted"`
+}
+
+// checkOrigin opens a grant's context, and holds it against the rows and the
+// registration before a token is used. Faults: vault-damaged, needs-reconnect.
+func (w *Workstation) checkOrigin(ctx context.Context, reg store.Registration, g store.Grant) (grantContext, error) {
+	c, err := w.openContext(ctx, g)
+	if err != nil {
+		return c, err
+	}
+	if c.Origin.FHIRBaseURL != g.FHIRBaseURL || (g.Accepted && !c.Origin.Accepted) {
+		return c, fault.New("vault-damaged", "A stored connection was changed outside Chartkey, so it is not used.", "Disconnect and connect again.")
+	}
+	if !c.Origin.isOf(reg) {
+		return c, fault.New("needs-reconnect", "Access has ended. "+endedByEdit, "Connect again.")
+	}
+	return c, nil
+}
+
+// endedByEdit is why a grant ends that was made for another server or client.
+const endedByEdit = "The registration now names another server or client ID."
+
+// isOf tells whether the registration still is the one that the grant was made for.
+func (o grantOrigin) isOf(reg store.Registration) bool {
+	issuer, err := smart.NormalizeBaseURL(o.FHIRBaseURL)
+	return err == nil && issuer == reg.Issuer && o.ClientID == reg.ClientID
+}
+
+// sameServer refuses to send a grant's tokens to an endpoint of another
+// origin than the one that issued them. Fault: server-changed.
+func (o grantOrigin) sameServer(endpoint string) error {
+	then, errThen := url.Parse(o.TokenEndpoint)
+	now, errNow := url.Parse(endpoint)
+	if errThen == nil && errNow == nil && network.SameOrigin(then, now) {
+		return nil
+	}
+	return fault.Newf("server-changed", "Ask the EHR's operator whether that is right. If it is, connect again.",
+		"The server now names %s for what %s did when you signed in, so no token is sent there.", network.Clean(endpoint, 200), network.Clean(o.TokenEndpoint, 200))
 }
 
 func grantBinding(column, id string) vault.Binding {
@@ -119,7 +169,7 @@ func (w *Workstation) clientAuth(ctx context.Context, reg store.Registration) (s
 	if auth.Type != smart.ConfidentialSymmetric {
 		return auth, nil
 	}
-	clientSecret, err := w.open(ctx, workstationOwner, secretBinding(reg.ID), reg.ClientSecret)
+	clientSecret, err := w.open(ctx, workstationOwner, secretBinding(reg), reg.ClientSecret)
 	if err != nil {
 		return auth, err
 	}

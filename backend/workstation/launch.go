@@ -15,6 +15,7 @@ import (
 
 	"chartkey/backend/fault"
 	"chartkey/backend/loopback"
+	"chartkey/backend/network"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
 )
@@ -31,6 +32,15 @@ const (
 	maxLimited = 256
 	// maxWaiting is how many launches may be on their way through the EHR's pages.
 	maxWaiting = 200
+	// Launches that no person started have a rate, places and a time of their
+	// own, so that a page cannot take those of a clinician.
+	unattendedPerSecond = 1
+	unattendedBurst     = 5
+	maxUnattended       = 10
+	unattendedTimeout   = 2 * time.Minute
+	// refusedPerSecond bounds how many refusals are told: each one is an event.
+	refusedPerSecond = 10
+	refusedBurst     = 50
 	// replayWindow is how long a launch value is remembered. EHRs let one live for minutes.
 	replayWindow = 10 * time.Minute
 	maxReplays   = 4096
@@ -72,15 +82,22 @@ func (w *Workstation) SaveLaunchSettings(ctx context.Context, s LaunchSettings) 
 	if s.URL == "" {
 		s.URL = DefaultLaunchURL
 	}
-	if err := loopback.CheckRedirectURI(s.URL); err != nil {
-		f := fault.From(err)
-		return fault.New("invalid-launch-url", "That launch URL cannot be listened at: "+f.Message, f.Advice).Because(err)
+	if err := checkLaunchURL(s.URL); err != nil {
+		return err
 	}
 	text, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
 	return w.store.SetSetting(ctx, store.SetSettingParams{Name: launchSetting, Value: string(text)})
+}
+
+func checkLaunchURL(launchURL string) error {
+	if err := loopback.CheckRedirectURI(launchURL); err != nil {
+		return fault.Newf("invalid-launch-url", "Use an address of this computer with a port from 1024 to 65535 and a path, such as "+DefaultLaunchURL+".",
+			"%s cannot be listened at.", network.Clean(launchURL, 200)).Because(err)
+	}
+	return nil
 }
 
 // LaunchSeen is one EHR launch that came in, and what became of it.
@@ -113,20 +130,27 @@ type LaunchListener struct {
 
 	mu       sync.Mutex // protects the rest
 	limits   map[string]*rate.Limiter
-	unknown  *rate.Limiter
 	launched map[[sha256.Size]byte]time.Time
-	waiting  int
+	// waiting counts the launches under way: of persons (false) and of pages (true).
+	waiting map[bool]int
+
+	// These have a lock of their own.
+	unknown, unattended, refusals *rate.Limiter
 }
 
 // ListenForLaunches answers EHR launches at launchURL until Close (SMART App
 // Launch 2.2, "EHR launch"). Only the server of a registration, or an issuer
 // that a person approved, is ever fetched or redirected to.
 //
-// Faults: launch-port-taken, redirect-uri-invalid.
+// Faults: launch-port-taken, invalid-launch-url.
 func (w *Workstation) ListenForLaunches(ctx context.Context, launchURL string, sink LaunchSink) (*LaunchListener, error) {
 	l := &LaunchListener{
-		w: w, url: launchURL, sink: sink, limits: map[string]*rate.Limiter{}, launched: map[[sha256.Size]byte]time.Time{},
-		unknown: rate.NewLimiter(unknownPerSecond, unknownBurst),
+		w: w, url: launchURL, sink: sink, limits: map[string]*rate.Limiter{}, launched: map[[sha256.Size]byte]time.Time{}, waiting: map[bool]int{},
+		unknown: rate.NewLimiter(unknownPerSecond, unknownBurst), unattended: rate.NewLimiter(unattendedPerSecond, unattendedBurst),
+		refusals: rate.NewLimiter(refusedPerSecond, refusedBurst),
+	}
+	if err := checkLaunchURL(launchURL); err != nil {
+		return nil, err
 	}
 	var err error
 	l.listener, err = loopback.ListenLaunch(ctx, launchURL, func(reason string) {
@@ -205,16 +229,18 @@ func (l *LaunchListener) answer(ctx context.Context, in loopback.Launch) loopbac
 	}
 	seen.Registration, seen.RegistrationID = &reg.Name, &reg.ID
 	switch {
-	case !l.allow(issuer):
+	case in.Unattended && !l.unattended.Allow():
+		return refuse(http.StatusTooManyRequests, "Too many launches at once", "A page launches again and again. Close it, and launch from the EHR.")
+	case !in.Unattended && !l.allow(issuer):
 		return refuse(http.StatusTooManyRequests, "Too many launches at once", "This EHR launches faster than a person can. Wait a moment, then launch again.")
 	case l.replayed(issuer, in.Value):
 		return refuse(http.StatusConflict, "This launch was used already", "Each launch counts once. Launch again from the EHR.")
-	case !l.reserve():
+	case !l.reserve(in.Unattended):
 		return refuse(http.StatusServiceUnavailable, "Too many launches are under way", "Finish or close some of them, then launch again.")
 	}
 	login, err := l.begin(ctx, *reg, in)
 	if err != nil {
-		l.release()
+		l.release(in.Unattended)
 		f := Fault(err)
 		l.w.log.Warn("a launch could not be answered", "code", f.Code)
 		seen.Decision, seen.Reason = "refused", f.Message
@@ -223,7 +249,7 @@ func (l *LaunchListener) answer(ctx context.Context, in loopback.Launch) loopbac
 	seen.Decision, seen.Reason = "authorize", "The issuer is that of "+reg.Name+"."
 	answer := l.tell(seen, loopback.LaunchAnswer{Redirect: login.AuthorizationURL()})
 	l.w.work.Go(func() {
-		defer l.release()
+		defer l.release(in.Unattended)
 		status, err := login.Wait(context.Background()) // it ends by its own deadline, or with the workstation
 		if err != nil {
 			l.sink.Failed(seen.ID, Fault(err))
@@ -234,7 +260,13 @@ func (l *LaunchListener) answer(ctx context.Context, in loopback.Launch) loopbac
 	return answer
 }
 
+// tell says what became of a launch, and gives the answer on. A flood of
+// refusals is answered, and not told one by one.
 func (l *LaunchListener) tell(seen LaunchSeen, a loopback.LaunchAnswer) loopback.LaunchAnswer {
+	if seen.Decision == "refused" && !l.refusals.Allow() {
+		return a
+	}
+	seen.Issuer = network.Clean(seen.Issuer, 300) // any page can send one
 	l.w.log.Info("EHR launch", "iss", seen.Issuer, "decision", seen.Decision, "reason", seen.Reason)
 	l.sink.Seen(seen)
 	return a
@@ -304,7 +336,7 @@ func (l *LaunchListener) withoutRegistration(ctx context.Context, seen LaunchSee
 // saved, PKCE and state.
 func (l *LaunchListener) begin(ctx context.Context, reg store.Registration, in loopback.Launch) (*Login, error) {
 	w := l.w
-	if _, err := w.dataKey(ctx, w.owner.ID); err != nil {
+	if err := w.OpenVault(ctx); err != nil {
 		return nil, err
 	}
 	auth, err := w.clientAuth(ctx, reg)
@@ -318,8 +350,12 @@ func (l *LaunchListener) begin(ctx context.Context, reg store.Registration, in l
 			return nil, err
 		}
 	}
+	timeout := DefaultConnectTimeout
+	if in.Unattended {
+		timeout = unattendedTimeout
+	}
 	return w.startLogin(ctx, signIn{
-		reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg.ScopeVersion()).ForLaunch(), kind: ehrLaunch,
+		timeout: timeout, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg.ScopeVersion()).ForLaunch(), kind: ehrLaunch,
 		launch: in.Value, accepted: !in.Unattended,
 	})
 }
@@ -362,28 +398,49 @@ func (l *LaunchListener) replayed(issuer, value string) bool {
 	return false
 }
 
-func (l *LaunchListener) reserve() bool {
+func (l *LaunchListener) reserve(unattended bool) bool {
+	places := maxWaiting
+	if unattended {
+		places = maxUnattended
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting >= maxWaiting {
+	if l.waiting[unattended] >= places {
 		return false
 	}
-	l.waiting++
+	l.waiting[unattended]++
 	return true
 }
 
-func (l *LaunchListener) release() {
+func (l *LaunchListener) release(unattended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting--
+	l.waiting[unattended]--
 }
 
 // AcceptLaunch lets a connection be used that came from a launch which no
 // person started. Fault: not-connected.
 func (w *Workstation) AcceptLaunch(ctx context.Context, connectionID string) error {
-	n, err := w.store.AcceptGrant(ctx, store.AcceptGrantParams{ID: connectionID, ProfileID: w.owner.ID})
+	gone := fault.New("not-connected", "That connection is gone.", "Launch again from the EHR.")
+	g, err := w.store.Grant(ctx, store.GrantParams{ID: connectionID, ProfileID: w.owner.ID})
+	if errors.Is(err, store.ErrNoRow) {
+		return gone
+	}
+	if err != nil || g.Accepted {
+		return err
+	}
+	c, err := w.openContext(ctx, g)
+	if err != nil {
+		return err
+	}
+	c.Origin.Accepted = true
+	sealed, err := w.sealContext(ctx, g.ID, c)
+	if err != nil {
+		return err
+	}
+	n, err := w.store.AcceptGrant(ctx, store.AcceptGrantParams{Context: sealed, ID: g.ID, ReadVersion: g.Version})
 	if err == nil && n == 0 {
-		return fault.New("not-connected", "That connection is gone.", "Launch again from the EHR.")
+		return gone
 	}
 	return err
 }

@@ -35,7 +35,7 @@ type Options struct {
 	Home string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// HTTP reaches servers; nil is smart's hardened client.
+	// HTTP reaches servers; nil is network's hardened client.
 	HTTP *http.Client
 	// Passphrase is asked where the vault has no usable keyring; nil, or a
 	// passphrase-needed fault, means that nobody can be asked.
@@ -81,8 +81,9 @@ type Workstation struct {
 	header  vault.Header
 	keys    map[string]*vault.DataKey // by owner
 
-	loginMu sync.Mutex // protects logins
+	loginMu sync.Mutex // protects the two below
 	logins  map[string]*Login
+	closed  bool
 
 	work sync.WaitGroup // the sign-ins that are supervised
 }
@@ -157,6 +158,7 @@ func (w *Workstation) Home() string { return w.home }
 // keys and closes the database.
 func (w *Workstation) Close() error {
 	w.loginMu.Lock()
+	w.closed = true // a sign-in that begins from here on is cancelled as it is tracked
 	for _, l := range w.logins {
 		l.Cancel()
 	}
@@ -176,4 +178,10 @@ func (w *Workstation) Watch(ctx context.Context, changed func()) error {
 }
 
 // Fault gives the typed form of any error of this package.
-func Fault(err error) *fault.Error { return fault.From(store.Translate(err)) }
+func Fault(err error) *fault.Error {
+	err = store.Translate(err)
+	if fault.Code(err) == "" && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return fault.New("cancelled", "It was cancelled before it was done.", "Try again when you are ready.").CanRetry().Because(err)
+	}
+	return fault.From(err)
+}

@@ -37,8 +37,7 @@ func (w *Workstation) Refresh(ctx context.Context, ref string) (Status, error) {
 // accessToken gives a token that has not run out, renewing it where it has.
 func (w *Workstation) accessToken(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, secret.Value, error) {
 	if !g.Accepted {
-		return g, secret.Value{}, fault.New("launch-not-accepted", "This connection came from a launch that no person started, so it is not used yet.",
-			"Look at whose account it is in the Launches place, then accept or discard it.")
+		return g, secret.Value{}, notAccepted()
 	}
 	switch stateOf(g, w.now()) {
 	case Expired:
@@ -51,8 +50,16 @@ func (w *Workstation) accessToken(ctx context.Context, reg store.Registration, g
 		_, why := accessEnd(g)
 		return g, secret.Value{}, fault.New("needs-reconnect", "Access has ended. "+why, "Connect again.")
 	}
+	if _, err := w.checkOrigin(ctx, reg, g); err != nil {
+		return g, secret.Value{}, err
+	}
 	token, err := w.openToken(ctx, g, "access_token", g.AccessToken)
 	return g, token, err
+}
+
+func notAccepted() *fault.Error {
+	return fault.New("launch-not-accepted", "This connection came from a launch that no person started, so it is not used yet.",
+		"Look at whose account it is, then accept it (in the Launches place, or by chartkey accept) or disconnect it.")
 }
 
 // renew trades the refresh token for a new access token. One caller at a time
@@ -73,17 +80,24 @@ func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store
 		return current, nil
 	}
 	g = current
+	if !g.Accepted {
+		return g, notAccepted()
+	}
 	if g.Ended != "" {
 		return g, fault.New("needs-reconnect", "Access has ended. "+g.Ended, "Connect again.")
 	}
 	if len(g.RefreshToken) == 0 {
 		return g, fault.New("not-refreshable", "The EHR gave no refresh token, so access cannot be renewed without a sign-in.", "Connect again when access has ended. For a refresh token, ask for offline_access and allow it at the EHR.")
 	}
-	token, auth, err := w.refreshCredentials(ctx, reg, g)
+	c, err := w.checkOrigin(ctx, reg, g)
 	if err != nil {
 		return g, err // a locked vault says nothing of the grant
 	}
-	answer, err := w.requestRefresh(ctx, g, token, auth)
+	token, auth, err := w.refreshCredentials(ctx, reg, g)
+	if err != nil {
+		return g, err
+	}
+	answer, err := w.requestRefresh(ctx, g, c.Origin, token, auth)
 	if err != nil {
 		if !answer.RefreshToken.IsEmpty() {
 			g = w.keepReplacement(context.WithoutCancel(ctx), reg, g, answer.RefreshToken)
@@ -131,9 +145,12 @@ func (w *Workstation) refreshCredentials(ctx context.Context, reg store.Registra
 	return token, auth, err
 }
 
-func (w *Workstation) requestRefresh(ctx context.Context, g store.Grant, token secret.Value, auth smart.ClientAuth) (smart.TokenResponse, error) {
+func (w *Workstation) requestRefresh(ctx context.Context, g store.Grant, origin grantOrigin, token secret.Value, auth smart.ClientAuth) (smart.TokenResponse, error) {
 	cfg, err := w.discover(ctx, g.FHIRBaseURL)
 	if err != nil {
+		return smart.TokenResponse{}, err
+	}
+	if err := origin.sameServer(cfg.TokenEndpoint); err != nil {
 		return smart.TokenResponse{}, err
 	}
 	return w.smart.Refresh(ctx, cfg, auth, token, scope.Grammar(strings.Fields(g.ScopesGranted)))
@@ -144,7 +161,7 @@ func (w *Workstation) storeRenewal(ctx context.Context, reg store.Registration, 
 	if err != nil {
 		return g, err
 	}
-	c.LaunchContext = renewedContext(c.LaunchContext, answer.Context)
+	c.renew(answer.Context)
 	access, refresh, sealed, err := w.sealGrant(ctx, g.ID, answer.AccessToken, answer.RefreshToken, c)
 	if err != nil {
 		return g, err
@@ -172,16 +189,18 @@ func (w *Workstation) storeRenewal(ctx context.Context, reg store.Registration, 
 	return w.reread(ctx, reg, g)
 }
 
-// renewedContext keeps what a refresh did not say anew. Who signed in comes
-// from the id_token of the sign-in, which a refresh does not change.
-func renewedContext(old, fresh smart.LaunchContext) smart.LaunchContext {
-	if fresh.Patient != "" {
-		old.Patient = fresh.Patient
+// renew takes over what a refresh says anew. Who signed in comes from the
+// id_token of the sign-in, which a refresh does not change.
+func (c *grantContext) renew(fresh smart.LaunchContext) {
+	if fresh.Patient != "" && fresh.Patient != c.Patient {
+		if c.Patient != "" {
+			c.Warnings = append(c.Warnings, "The EHR named another patient when access was renewed. Check whose record this is.")
+		}
+		c.Patient, c.PatientName = fresh.Patient, ""
 	}
 	if fresh.Encounter != "" {
-		old.Encounter = fresh.Encounter
+		c.Encounter = fresh.Encounter
 	}
-	return old
 }
 
 // lockGrant keeps other goroutines and processes from refreshing the same

@@ -286,24 +286,23 @@ func (in RegistrationInput) check(secretSet bool) []FieldProblem {
 }
 
 func (in RegistrationInput) checkClientID() []FieldProblem {
-	bad := func(message, advice string) []FieldProblem {
-		return []FieldProblem{{"client_id", "error", message, advice}}
+	bad := func(message string) []FieldProblem {
+		return []FieldProblem{{"client_id", "error", message, "Copy the client ID from the app's page in the EHR's developer portal."}}
 	}
 	id := in.ClientID
-	const where = "Copy the client ID from the app's page in the EHR's developer portal."
 	switch {
 	case id == "":
-		return bad("The client ID is missing.", where)
+		return bad("The client ID is missing.")
 	case len(id) > 512:
-		return bad("The client ID is longer than 512 characters.", where)
+		return bad("The client ID is longer than 512 characters.")
 	case strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
-		return bad("The client ID has white space inside.", where)
+		return bad("The client ID has white space inside.")
 	case strings.Contains(id, "://"):
-		return bad("The client ID is a URL.", where)
+		return bad("The client ID is a URL.")
 	case strings.Contains(id, "@"):
-		return bad("The client ID looks like an e-mail address, which is a portal login.", where)
+		return bad("The client ID looks like an e-mail address, which is a portal login.")
 	case slices.Contains(epicSignIns, strings.ToLower(id)):
-		return bad(fmt.Sprintf("%q is a sign-in of Epic's sandbox, not a client ID.", id), where)
+		return bad(fmt.Sprintf("%q is a sign-in of Epic's sandbox, not a client ID.", id))
 	case in.EHR == "epic" && !uuidForm.MatchString(id):
 		return []FieldProblem{{"client_id", "notice", "Epic's client IDs look like 01234567-89ab-cdef-0123-456789abcdef; this one does not.", "Compare it with the app's page at Epic; sandbox and production each have their own."}}
 	}
@@ -379,12 +378,22 @@ func (w *Workstation) examine(ctx context.Context, id string, in RegistrationInp
 	}
 	in, problems := in.normalize()
 	problems = append(problems, in.check(len(old.ClientSecret) > 0)...)
-	if same, err := w.store.RegistrationByName(ctx, in.Name); err == nil && same.ID != id {
+	if in.ClientSecretAction == SecretKeep && len(old.ClientSecret) > 0 && in.movesFrom(old) {
+		// A write-only secret must not be readable by pointing its registration at another server.
+		problems = append(problems, FieldProblem{"client_secret", "error", "The stored client secret is for another server or client ID.", "Enter the secret that belongs to these, or remove it."})
+	}
+	if same, err := w.store.RegistrationByName(ctx, in.Name); err == nil && same.ID != old.ID {
 		problems = append(problems, FieldProblem{"name", "error", fmt.Sprintf("There is a registration named %q already.", same.Name), "Choose another name."})
 	} else if err != nil && !errors.Is(err, store.ErrNoRow) {
 		return in, old, nil, err
 	}
 	return in, old, problems, nil
+}
+
+// movesFrom tells whether the input names another server or client than a row does.
+func (in RegistrationInput) movesFrom(old store.Registration) bool {
+	issuer, err := smart.NormalizeBaseURL(in.FHIRBaseURL)
+	return err != nil || issuer != old.Issuer || in.ClientID != old.ClientID
 }
 
 // SaveRegistration stores a new registration (id "") or the new values of one
@@ -410,20 +419,17 @@ func (w *Workstation) SaveRegistration(ctx context.Context, id string, in Regist
 	if err != nil {
 		return Registration{}, nil, err
 	}
-	listener, err := w.LaunchSettings(ctx)
-	if err != nil {
-		return Registration{}, nil, err
-	}
 	now := w.now().UnixMilli()
 	row := store.Registration{
 		ID: id, Name: in.Name, EHR: in.EHR, Environment: in.Environment, FHIRBaseURL: in.FHIRBaseURL, Issuer: issuer, ClientID: in.ClientID,
 		ClientType: in.ClientType, ClientSecret: old.ClientSecret, AuthMethod: old.AuthMethod, Audience: in.Audience, Scopes: strings.Join(in.Scopes, " "),
-		RedirectURIs: string(uris), LaunchURL: listener.URL, CreatedAt: now, UpdatedAt: now,
+		RedirectURIs: string(uris), CreatedAt: now, UpdatedAt: now,
 	}
 	if id == "" {
 		row.ID = uuid.NewString()
 	} else {
-		row.CreatedAt, row.LaunchURL = old.CreatedAt, old.LaunchURL
+		row.ID, row.CreatedAt = old.ID, old.CreatedAt
+		row.UpdatedAt = max(now, old.UpdatedAt+1) // each save is told from the one before
 	}
 	if in.ClientSecretAction != SecretKeep || in.ClientType != old.ClientType || in.FHIRBaseURL != old.FHIRBaseURL {
 		row.AuthMethod = ""
@@ -432,7 +438,7 @@ func (w *Workstation) SaveRegistration(ctx context.Context, id string, in Regist
 	case SecretRemove:
 		row.ClientSecret = nil
 	case SecretReplace:
-		if row.ClientSecret, err = w.sealWorkstation(ctx, secretBinding(row.ID), secret.New(in.ClientSecret)); err != nil {
+		if row.ClientSecret, err = w.sealWorkstation(ctx, secretBinding(row), secret.New(in.ClientSecret)); err != nil {
 			return Registration{}, nil, err
 		}
 	}
@@ -443,8 +449,10 @@ func (w *Workstation) SaveRegistration(ctx context.Context, id string, in Regist
 	return reg, problems, err
 }
 
-func secretBinding(registrationID string) vault.Binding {
-	return vault.Binding{Table: "registration", Column: "client_secret", Row: registrationID}
+// secretBinding binds a secret to its registration, server and client: it
+// opens for no other, even where the row was changed.
+func secretBinding(row store.Registration) vault.Binding {
+	return vault.Binding{Table: "registration", Column: "client_secret", Row: strings.Join([]string{row.ID, row.Issuer, row.ClientID}, "\n")}
 }
 
 func (w *Workstation) storeRegistration(ctx context.Context, isNew bool, old, row store.Registration) error {
@@ -455,16 +463,20 @@ func (w *Workstation) storeRegistration(ctx context.Context, isNew bool, old, ro
 		n, err := q.UpdateRegistration(ctx, store.UpdateRegistrationParams{
 			Name: row.Name, EHR: row.EHR, Environment: row.Environment, FHIRBaseURL: row.FHIRBaseURL, Issuer: row.Issuer, ClientID: row.ClientID, ClientType: row.ClientType,
 			ClientSecret: row.ClientSecret, AuthMethod: row.AuthMethod, Audience: row.Audience, Scopes: row.Scopes, RedirectURIs: row.RedirectURIs,
-			LaunchURL: row.LaunchURL, UpdatedAt: row.UpdatedAt, ID: row.ID,
+			UpdatedAt: row.UpdatedAt, ID: row.ID, ReadAt: old.UpdatedAt,
 		})
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			return noRegistration(row.Name)
+			return fault.Newf("registration-changed", "Look at it as it is now, then edit it again.", "%s was changed or removed by another Chartkey in the meantime, so nothing was saved.", row.Name)
 		}
 		if old.Issuer == row.Issuer && old.ClientID == row.ClientID {
 			return nil
+		}
+		// What was approved was approved for the server that it had.
+		if err := q.ForgetIssuersOf(ctx, &row.ID); err != nil {
+			return err
 		}
 		grants, err := q.GrantsOfRegistration(ctx, row.ID)
 		if err != nil {
@@ -472,7 +484,7 @@ func (w *Workstation) storeRegistration(ctx context.Context, isNew bool, old, ro
 		}
 		for _, g := range grants {
 			if _, err := q.SetGrantError(ctx, store.SetGrantErrorParams{
-				Ended: "The registration now names another server or client ID.", LastError: g.LastError, ID: g.ID, ReadVersion: g.Version,
+				Ended: endedByEdit, LastError: g.LastError, ID: g.ID, ReadVersion: g.Version,
 			}); err != nil {
 				return err
 			}
@@ -520,9 +532,13 @@ func (w *Workstation) Registrations(ctx context.Context) ([]Registration, error)
 	if err != nil {
 		return nil, err
 	}
+	listener, err := w.LaunchSettings(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]Registration, len(rows))
 	for i, row := range rows {
-		out[i] = publish(row, versions[row.FHIRBaseURL])
+		out[i] = publish(row, versions[row.FHIRBaseURL], listener.URL)
 	}
 	return out, nil
 }
@@ -532,16 +548,20 @@ func (w *Workstation) registration(ctx context.Context, row store.Registration) 
 	if err != nil {
 		return Registration{}, err
 	}
+	listener, err := w.LaunchSettings(ctx)
+	if err != nil {
+		return Registration{}, err
+	}
 	v := scope.V2
 	if cfg != nil {
 		v = cfg.ScopeVersion()
 	}
-	return publish(row, v), nil
+	return publish(row, v, listener.URL), nil
 }
 
 // publish gives the public form of a row. v is the grammar that its server
 // knows, where that has been discovered.
-func publish(row store.Registration, v scope.Version) Registration {
+func publish(row store.Registration, v scope.Version, launchURL string) Registration {
 	if v == 0 {
 		v = scope.V2
 	}
@@ -552,7 +572,7 @@ func publish(row store.Registration, v scope.Version) Registration {
 	return Registration{
 		ID: row.ID, Name: row.Name, EHR: row.EHR, Environment: row.Environment, FHIRBaseURL: row.FHIRBaseURL, ClientID: row.ClientID,
 		ClientType: row.ClientType, ClientSecret: secret, Audience: row.Audience, Scopes: effectiveScopes(row, v).Strings(), ScopesDefault: row.Scopes == "",
-		RedirectURIs: redirectURIs(row), LaunchURL: row.LaunchURL, CreatedAt: fromMillis(row.CreatedAt), UpdatedAt: fromMillis(row.UpdatedAt),
+		RedirectURIs: redirectURIs(row), LaunchURL: launchURL, CreatedAt: fromMillis(row.CreatedAt), UpdatedAt: fromMillis(row.UpdatedAt),
 	}
 }
 
@@ -587,9 +607,14 @@ func (w *Workstation) RemoveRegistration(ctx context.Context, ref string) error 
 	if err != nil {
 		return err
 	}
+	mode := RevokeAuto
 	for _, g := range grants {
-		if _, err := w.disconnect(ctx, row, g, RevokeAuto); err != nil && fault.Code(err) != "not-connected" {
+		d, err := w.disconnect(ctx, row, g, mode)
+		if err != nil && fault.Code(err) != "not-connected" {
 			return err
+		}
+		if d.Error != nil && d.Error.Retryable {
+			mode = RevokeNever // a server that is away is not asked for each of them
 		}
 	}
 	n, err := w.store.DeleteRegistration(ctx, row.ID)
@@ -615,17 +640,11 @@ func (w *Workstation) Kit(ctx context.Context, ref string) (Kit, error) {
 	if err != nil {
 		return Kit{}, err
 	}
-	listener, err := w.LaunchSettings(ctx)
-	if err != nil {
-		return Kit{}, err
-	}
-	kit := kitOf(reg)
-	kit.LaunchURL = listener.URL
-	return kit, nil
+	return kitOf(reg), nil
 }
 
 func kitOf(reg Registration) Kit {
-	k := Kit{ClientType: reg.ClientType, RedirectURIs: reg.RedirectURIs, Scopes: reg.Scopes, Audience: reg.Audience}
+	k := Kit{ClientType: reg.ClientType, RedirectURIs: reg.RedirectURIs, LaunchURL: reg.LaunchURL, Scopes: reg.Scopes, Audience: reg.Audience}
 	k.Notes = append(k.Notes, "Register every redirect URI letter by letter: servers compare case, port, path and final slash.")
 	if slices.Contains(reg.Scopes, "offline_access") {
 		k.Notes = append(k.Notes, "For access that outlasts the sign-in, allow refresh tokens (offline_access, or persistent access) for the app.")

@@ -346,15 +346,9 @@ func (w *Workstation) recordGrantError(ctx context.Context, g store.Grant, ended
 // recordConnectFailure keeps why the last sign-in failed, for the status of a
 // registration that has no grant.
 func (w *Workstation) recordConnectFailure(ctx context.Context, registrationID string, cause error) error {
-	text, err := json.Marshal(Fault(cause))
+	text, err := faultText(Fault(cause))
 	if err != nil {
 		return err
 	}
-	err = w.store.SaveConnectFailure(ctx, store.SaveConnectFailureParams{
-		RegistrationID: registrationID, ProfileID: w.owner.ID, Error: string(text), At: w.now().UnixMilli(),
-	})
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return w.store.SaveConnectFailure(ctx, store.SaveConnectFailureParams{RegistrationID: registrationID, ProfileID: w.owner.ID, Error: text, At: w.now().UnixMilli()})
 }

@@ -160,10 +160,7 @@ func (r *testRun) configuration(ctx context.Context) {
 }
 
 func (r *testRun) values() outcome {
-	in := RegistrationInput{
-		Name: r.reg.Name, EHR: r.reg.EHR, Environment: r.reg.Environment, FHIRBaseURL: r.reg.FHIRBaseURL, ClientID: r.reg.ClientID, ClientType: r.reg.ClientType,
-		ClientSecretAction: SecretKeep, Audience: r.reg.Audience, Scopes: strings.Fields(r.reg.Scopes), RedirectURIs: redirectURIs(r.reg),
-	}
+	in := publish(r.reg, scope.V2, "").Input()
 	var notices []string
 	for _, p := range in.check(len(r.reg.ClientSecret) > 0) {
 		if p.Level == "error" {

@@ -44,14 +44,8 @@ func (w *Workstation) readHeader(ctx context.Context) (h vault.Header, ok bool, 
 	return h, err == nil, err
 }
 
-// openVault gives the unlocked vault, unlocking or, where nothing was ever
-// sealed, making it. It never makes a key beside an older one.
-func (w *Workstation) openVault(ctx context.Context) (*vault.Vault, error) {
-	w.vaultMu.Lock()
-	defer w.vaultMu.Unlock()
-	return w.openVaultLocked(ctx)
-}
-
+// openVaultLocked gives the unlocked vault, unlocking or, where nothing was
+// ever sealed, making it. It never makes a key beside an older one. vaultMu is held.
 func (w *Workstation) openVaultLocked(ctx context.Context) (*vault.Vault, error) {
 	if w.vault != nil {
 		return w.vault, nil
@@ -92,6 +86,21 @@ func PassphraseNeeded() *fault.Error {
 		"Name a file that holds it in CHARTKEY_PASSPHRASE_FILE, or run the command in a terminal to be asked.")
 }
 
+// lockVaultFile keeps other processes from making or moving the master key.
+func (w *Workstation) lockVaultFile(ctx context.Context) (unlock func(), err error) {
+	lock := flock.New(filepath.Join(w.home, "vault.lock"), flock.SetPermissions(0o600))
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if ok, err := lock.TryLockContext(ctx, 20*time.Millisecond); !ok {
+		return nil, fault.New("vault-busy", "Another Chartkey process is at work on the vault's key.", "Try again in a moment.").CanRetry().Because(err)
+	}
+	return func() {
+		if err := lock.Unlock(); err != nil {
+			w.log.Warn("the vault's lock file could not be released", "error", err)
+		}
+	}, nil
+}
+
 func noKeyring() *fault.Error {
 	return fault.New("keyring-unavailable", "This vault does without the system's keyring.", "Give a passphrase.")
 }
@@ -108,17 +117,11 @@ func (w *Workstation) keyringState(ctx context.Context) vault.State {
 // usable, else under a passphrase. given is a passphrase that a person chose,
 // or nil. The lock keeps two first starts from making two keys.
 func (w *Workstation) createVault(ctx context.Context, given *secret.Value) (*vault.Vault, error) {
-	lock := flock.New(filepath.Join(w.home, "vault.lock"), flock.SetPermissions(0o600))
-	lockCtx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if ok, err := lock.TryLockContext(lockCtx, 20*time.Millisecond); !ok {
-		return nil, fault.New("vault-busy", "Another Chartkey process is making the vault.", "Try again in a moment.").CanRetry().Because(err)
+	unlock, err := w.lockVaultFile(ctx)
+	if err != nil {
+		return nil, err
 	}
-	defer func() {
-		if err := lock.Unlock(); err != nil {
-			w.log.Warn("the vault's lock file could not be released", "error", err)
-		}
-	}()
+	defer unlock()
 	if _, exists, err := w.readHeader(ctx); err != nil {
 		return nil, err
 	} else if exists {
@@ -174,6 +177,13 @@ func (w *Workstation) newMaster(ctx context.Context, given *secret.Value) (*vaul
 		return nil, vault.Header{}, err
 	}
 	return vault.CreateWithPassphrase("", pass, w.keyCost)
+}
+
+// OpenVault opens the vault, making it where nothing was ever sealed, so that
+// what follows need not ask anybody. Faults: those of the vault.
+func (w *Workstation) OpenVault(ctx context.Context) error {
+	_, err := w.dataKey(ctx, w.owner.ID)
+	return err
 }
 
 // dataKey gives the key of an owner (a profile's id, or workstationOwner),
@@ -234,8 +244,8 @@ func (w *Workstation) sealWorkstation(ctx context.Context, b vault.Binding, s se
 	return w.seal(ctx, workstationOwner, b, s)
 }
 
-// unlocked tells whether the vault can be opened now without asking anybody:
-// it is open, or the keyring or the passphrase source gives the key.
+// unlocked opens the vault where that is possible: it is open, or the keyring
+// or the passphrase source, which may ask the person at a terminal, gives the key.
 func (w *Workstation) unlocked(ctx context.Context) error {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
@@ -293,7 +303,8 @@ func (w *Workstation) UnlockVault(ctx context.Context, pass secret.Value) error 
 	case h.Protection == vault.ByKeyring:
 		v, err = vault.UnlockWithKeyring(ctx, w.keyring.Prompting(), h)
 	case pass.IsEmpty():
-		return w.retryWithSource(ctx)
+		_, err := w.openVaultLocked(ctx)
+		return err
 	default:
 		v, err = vault.UnlockWithPassphrase(h, pass)
 	}
@@ -302,11 +313,6 @@ func (w *Workstation) UnlockVault(ctx context.Context, pass secret.Value) error 
 	}
 	w.vault, w.header = v, h
 	return nil
-}
-
-func (w *Workstation) retryWithSource(ctx context.Context) error {
-	_, err := w.openVaultLocked(ctx)
-	return err
 }
 
 // CreateVault makes a vault under a passphrase, for a workstation without a
@@ -355,6 +361,16 @@ func (w *Workstation) ProtectVault(ctx context.Context, pass *secret.Value) erro
 	if err != nil {
 		return err
 	}
+	unlock, err := w.lockVaultFile(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	// Another process may have moved the key since this one read the header.
+	before, _, err := w.readHeader(ctx)
+	if err != nil {
+		return err
+	}
 	var h vault.Header
 	if pass != nil {
 		h, err = v.ProtectWithPassphrase(*pass, w.keyCost)
@@ -373,11 +389,10 @@ func (w *Workstation) ProtectVault(ctx context.Context, pass *secret.Value) erro
 	}); err != nil {
 		return err
 	}
-	old := w.header
 	w.header = h
-	if old.Protection == vault.ByKeyring && h.Protection == vault.ByPassphrase {
+	if before.Protection == vault.ByKeyring && h.Protection == vault.ByPassphrase {
 		// The keyring's copy would open the vault without the passphrase.
-		return w.keyring.Delete(ctx, old.VaultID)
+		return w.keyring.Delete(ctx, before.VaultID)
 	}
 	return nil
 }

@@ -39,7 +39,6 @@ CREATE TABLE registration (
     audience      TEXT NOT NULL CHECK (audience IN ('patient', 'provider')),
     scopes        TEXT NOT NULL, -- space separated; empty = the default for the audience
     redirect_uris TEXT NOT NULL, -- JSON array
-    launch_url    TEXT NOT NULL,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL
 );

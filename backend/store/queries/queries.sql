@@ -33,14 +33,14 @@ SELECT * FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id;
 
 -- name: InsertRegistration :exec
 INSERT INTO registration (id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method,
-                          audience, scopes, redirect_uris, launch_url, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                          audience, scopes, redirect_uris, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: UpdateRegistration :execrows
 UPDATE registration
 SET name = ?, ehr = ?, environment = ?, fhir_base_url = ?, issuer = ?, client_id = ?, client_type = ?, client_secret = ?, auth_method = ?,
-    audience = ?, scopes = ?, redirect_uris = ?, launch_url = ?, updated_at = ?
-WHERE id = ?;
+    audience = ?, scopes = ?, redirect_uris = ?, updated_at = ?
+WHERE id = sqlc.arg(id) AND updated_at = sqlc.arg(read_at);
 
 -- name: SetAuthMethod :exec
 UPDATE registration SET auth_method = ? WHERE id = ?;
@@ -60,19 +60,16 @@ ORDER BY connected_at DESC, id LIMIT 1;
 
 -- name: OldLaunchGrants :many
 SELECT id FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'launch'
-ORDER BY connected_at DESC, id LIMIT -1 OFFSET ?;
+ORDER BY accepted DESC, connected_at DESC, id LIMIT -1 OFFSET ?;
 
 -- name: AcceptGrant :execrows
-UPDATE grants SET accepted = 1 WHERE id = ? AND profile_id = ?;
+UPDATE grants SET accepted = 1, context = ? WHERE id = sqlc.arg(id) AND version = sqlc.arg(read_version);
 
 -- name: GrantsOfProfile :many
 SELECT * FROM grants WHERE profile_id = ? ORDER BY connected_at, id;
 
 -- name: GrantsOfRegistration :many
 SELECT * FROM grants WHERE registration_id = ? ORDER BY connected_at, id;
-
--- name: CountGrants :one
-SELECT count(*) FROM grants;
 
 -- name: InsertGrant :exec
 INSERT INTO grants (id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context,
@@ -107,9 +104,6 @@ SELECT * FROM discovery;
 INSERT INTO discovery (fhir_base_url, configuration, fetched_at, expires_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (fhir_base_url) DO UPDATE
 SET configuration = excluded.configuration, fetched_at = excluded.fetched_at, expires_at = excluded.expires_at;
-
--- name: ForgetDiscovery :exec
-DELETE FROM discovery WHERE fhir_base_url = ?;
 
 -- name: TestReport :one
 SELECT * FROM test_report WHERE registration_id = ? AND profile_id = ?;
@@ -158,6 +152,9 @@ SET decision = excluded.decision, registration_id = excluded.registration_id, de
 
 -- name: ForgetIssuer :execrows
 DELETE FROM issuer WHERE issuer = ?;
+
+-- name: ForgetIssuersOf :exec
+DELETE FROM issuer WHERE registration_id = ?;
 
 -- name: ForgetOldPendingIssuers :exec
 DELETE FROM issuer WHERE decision = 'pending'
