@@ -114,7 +114,7 @@ func (r running) probe(client *http.Client, timed bool) map[string]string {
 
 // readIDToken says all about an id_token that a client checks.
 func (r running) readIDToken(token string) string {
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		return "not signed as promised"
 	}
@@ -311,7 +311,7 @@ func TestKeysThatArePublishedLate(t *testing.T) {
 		return out
 	}
 	kidOf := func() string {
-		signed, err := jose.ParseSigned(word(r.connect(nil, Choice{})["id_token"]), []jose.SignatureAlgorithm{jose.RS256})
+		signed, err := jose.ParseSignedCompact(word(r.connect(nil, Choice{})["id_token"]), []jose.SignatureAlgorithm{jose.RS256})
 		must(t, err)
 		return signed.Signatures[0].Header.KeyID
 	}
