@@ -2,10 +2,13 @@ import { render, screen } from '@testing-library/svelte';
 import { createRawSnippet } from 'svelte';
 import { describe, expect, it } from 'vitest';
 import { stateWords, type State } from '../lib/format';
+import { decisionWords, issuerWords, listenerWord, outcomeWords } from '../lib/launches';
 import Button from './Button.svelte';
 import FaultNote from './FaultNote.svelte';
+import Mark from './Mark.svelte';
 import Problems from './Problems.svelte';
 import StateMark from './StateMark.svelte';
+import Switch from './Switch.svelte';
 
 const text = (words: string) => createRawSnippet(() => ({ render: () => `<span>${words}</span>` }));
 
@@ -57,5 +60,38 @@ describe('Button', () => {
     expect(presses).toBe(0);
     expect(document.activeElement).toBe(button);
     expect(button.getAttribute('aria-disabled')).toBe('true');
+  });
+});
+
+describe('Mark', () => {
+  const off = { settings: { on: false, url: '' }, listening: false };
+  const sets = {
+    decision: Object.values(decisionWords),
+    outcome: Object.values(outcomeWords),
+    issuer: Object.values(issuerWords),
+    listener: [listenerWord(off), listenerWord({ ...off, listening: true }), listenerWord({ ...off, settings: { on: true, url: '' } })],
+  };
+
+  it.each(Object.entries(sets))('gives each %s a shape of its own', (_, words) => {
+    const shapes = words.map((word) => {
+      const { container, unmount } = render(Mark, word);
+      const shape = container.querySelector('svg')!.innerHTML;
+      unmount();
+      return shape;
+    });
+    expect(new Set(shapes).size).toBe(words.length);
+  });
+});
+
+describe('Switch', () => {
+  it('asks for the change, and shows what is where it was refused', async () => {
+    const asked: boolean[] = [];
+    render(Switch, { label: 'Listen', on: false, onchange: async (on: boolean) => asked.push(on) });
+    const control = screen.getByRole<HTMLInputElement>('switch', { name: 'Listen' });
+    control.click();
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(asked).toEqual([true]);
+    expect(control.checked).toBe(false);
   });
 });
