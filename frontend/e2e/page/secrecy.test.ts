@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '../harness/fixtures';
 import { CLIENT_ID, CLIENT_SECRET } from '../harness/ehr';
-import { files } from '../harness/secrets';
+import { Secrets, files } from '../harness/secrets';
 import { register, section } from './form';
 
 test('no token or secret is kept in the clear, sent to the page or printed', async ({ open, desk, ehr, systemBrowser }) => {
@@ -52,6 +52,19 @@ test('no token or secret is kept in the clear, sent to the page or printed', asy
     expect(desk.secrets.in(window.commandLine), 'secrets on the command line').toEqual([]);
     expect(await page.content(), 'the page').not.toContain(CLIENT_SECRET);
   });
+});
+
+test('the search finds a secret in each form that it could take', () => {
+  const secrets = new Secrets();
+  secrets.add('canary', CLIENT_SECRET);
+  for (const before of ['', 'a', 'ab', 'abc']) {
+    for (const after of ['', '?', '??', '???']) {
+      const bytes = Buffer.from(before + CLIENT_SECRET + after);
+      const forms = [bytes, bytes.toString('base64'), bytes.toString('base64url'), bytes.toString('hex'), encodeURIComponent(bytes.toString()), Buffer.from(bytes.toString(), 'utf16le')];
+      for (const form of forms) expect(secrets.in(form), form.toString()).not.toEqual([]);
+    }
+  }
+  expect(secrets.in(CLIENT_SECRET.slice(1))).toEqual([]);
 });
 
 function read(path: string): Buffer[] {

@@ -47,7 +47,7 @@ test('many connections can be searched, and the page fits a narrow window', asyn
   // The smallest window, and the same at 200% zoom.
   for (const [width, height] of [[880, 600], [440, 300]] as const) {
     await page.setViewportSize({ width, height });
-    for (const place of ['Connections', 'Sandbox', 'Settings'] as const) {
+    for (const place of ['Connections', 'Launches', 'Sandbox', 'Settings'] as const) {
       await goTo(page, place);
       await expect(page.getByRole('heading', { name: place, level: 1 })).toBeVisible();
       await fits(page, `${place} at ${width} px`);

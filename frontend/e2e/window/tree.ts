@@ -83,6 +83,11 @@ export class Tree {
     await until(`${words(control)} has the keyboard`, async () => (await this.find(control))[0]?.focused);
     await this.keys('ctrl+a', 'Delete');
     await this.#x('type', '--delay', '4', '--', text);
+    // Keys that are still on their way would go to whatever has the keyboard next. A password shows its length alone.
+    await until(`${words(control)} holds what was typed`, async () => {
+      const [field] = await this.find(control);
+      return field?.role === 'password text' ? field.text.length === text.length : field?.text === text;
+    });
   }
 
   async keys(...keys: string[]): Promise<void> {
