@@ -284,7 +284,7 @@ func (r *run) registrationName(cmd *cobra.Command, args []string, _ string) ([]c
 	if err != nil {
 		return nil, noFiles
 	}
-	defer w.Close() //nolint:errcheck // it was only read
+	defer func() { _ = w.Close() }() // it was only read
 	regs, err := w.Registrations(cmd.Context())
 	if err != nil {
 		return nil, noFiles
@@ -406,7 +406,7 @@ func readSecretFile(ctx context.Context, path, what, code string) (secret.Value,
 	if err != nil {
 		return secret.Value{}, fault.Newf(code, "Check the file's name and that you may read it.", "The file %s with the %s cannot be opened.", path, what).Because(err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer func() { _ = f.Close() }() // it was only read
 	return readSecret(ctx, f, what, code)
 }
 

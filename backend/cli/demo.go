@@ -51,7 +51,7 @@ func (r *run) demo(ctx context.Context) (err error) {
 		return fault.New("data-folder-unusable", "No temporary folder can be made.", "Check that the folder for temporary files is writable.").Because(err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
-	redirect, err := freeRedirectURI()
+	redirect, err := freeRedirectURI(ctx)
 	if err != nil {
 		return err
 	}
@@ -88,12 +88,13 @@ func (r *run) demo(ctx context.Context) (err error) {
 var demoPassphrase = rand.Text()
 
 // freeRedirectURI gives a redirect URI on a port that is free now.
-func freeRedirectURI() (string, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+func freeRedirectURI(ctx context.Context) (string, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return "", fault.New("ports-taken", "No port is free on this computer.", "End a program that holds many ports.").Because(err)
 	}
-	defer l.Close() //nolint:errcheck // nothing was accepted
+	defer l.Close()
 	return fmt.Sprintf("http://localhost:%d/callback", l.Addr().(*net.TCPAddr).Port), nil
 }
 

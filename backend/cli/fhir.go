@@ -37,16 +37,14 @@ func (r *run) fhirCommand() *cobra.Command {
 
 // printRaw writes a resource, on one line or indented.
 func (r *run) printRaw(raw json.RawMessage, oneLine bool) error {
-	text := []byte(raw)
+	text := fhir.Indent(raw)
 	if oneLine {
 		var b bytes.Buffer
 		if err := json.Compact(&b, raw); err != nil {
 			return err
 		}
 		text = b.Bytes()
-	} else {
-		text = fhir.Indent(raw)
 	}
-	_, err := fmt.Fprintln(r.Out, string(text))
+	_, err := fmt.Fprintf(r.Out, "%s\n", escapeControls(text))
 	return err
 }

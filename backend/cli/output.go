@@ -84,9 +84,9 @@ func (p *printer) fault(f *fault.Error) {
 }
 
 // note says something beside the result, to people only.
-func (p *printer) note(format string, args ...any) {
+func (p *printer) note(text string) {
 	if !p.json {
-		fmt.Fprintf(p.Err, format+"\n", args...)
+		fmt.Fprintln(p.Err, text)
 	}
 }
 

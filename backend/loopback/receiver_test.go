@@ -154,7 +154,7 @@ func TestASignInComesBack(t *testing.T) {
 			var got url.Values
 			l := begin(t, r, uri, "state-1", func(_ context.Context, q url.Values) loopback.Page {
 				got = q
-				return welcome(nil, nil)
+				return welcome(context.Background(), nil)
 			})
 			if l.RedirectURI() != uri {
 				t.Errorf("redirect URI %q", l.RedirectURI())
@@ -274,7 +274,7 @@ func TestWhatIsRefused(t *testing.T) {
 			var handled atomic.Int32
 			l := begin(t, r, "http://"+host+"/callback", "good", func(context.Context, url.Values) loopback.Page {
 				handled.Add(1)
-				return welcome(nil, nil)
+				return welcome(context.Background(), nil)
 			})
 			a := raw(t, port, c.method+" "+c.path+" HTTP/1.1\r\nHost: "+c.host+"\r\nConnection: close\r\n\r\n")
 			if a.status != c.status {
@@ -395,7 +395,7 @@ func TestTwoAnswersAtOnceCountOnce(t *testing.T) {
 	begin(t, r, uri, "s", func(context.Context, url.Values) loopback.Page {
 		calls.Add(1)
 		time.Sleep(20 * time.Millisecond)
-		return welcome(nil, nil)
+		return welcome(context.Background(), nil)
 	})
 	var ok, used atomic.Int32
 	var wg sync.WaitGroup
@@ -610,7 +610,7 @@ func TestCloseLetsTheLastPageBeFetched(t *testing.T) {
 	begin(t, r, uri, "s", func(context.Context, url.Values) loopback.Page {
 		close(handling)
 		<-finish
-		return welcome(nil, nil)
+		return welcome(context.Background(), nil)
 	})
 	waiting := begin(t, r, uri, "other", welcome)
 	var a answer
@@ -670,7 +670,7 @@ func TestClosingTheTabDoesNotEndTheSignIn(t *testing.T) {
 		<-gone
 		time.Sleep(50 * time.Millisecond)
 		ended <- ctx.Err()
-		return welcome(nil, nil)
+		return welcome(context.Background(), nil)
 	})
 	conn, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
@@ -749,7 +749,7 @@ func FuzzCallback(f *testing.F) {
 	var handled atomic.Int32
 	begin(f, r, uri, "a-state-nobody-guesses", func(context.Context, url.Values) loopback.Page {
 		handled.Add(1)
-		return welcome(nil, nil)
+		return welcome(context.Background(), nil)
 	})
 	for _, q := range []string{
 		"code=c&state=s", "", "state", "state=", "state=a&state=b", "state=%00", "state=%zz", "state;", "code=" + strings.Repeat("x", 17<<10),

@@ -20,7 +20,9 @@ import (
 const (
 	dialTimeout   = 10 * time.Second
 	tlsTimeout    = 10 * time.Second
-	headerTimeout = 20 * time.Second
+	// headerTimeout is longer than the deadline of any call (smart, fhir): giving
+	// up on a token answer earlier may lose a one-use code.
+	headerTimeout = 50 * time.Second
 	idleTimeout   = 60 * time.Second
 	// totalTimeout bounds a call whose context has no deadline.
 	totalTimeout = 60 * time.Second

@@ -217,6 +217,8 @@ func TestConnectOpensTheBrowserAndTellsItsEnd(t *testing.T) {
 	if err != nil || !d.Revoked || d.Status.State != workstation.NotConnected {
 		t.Errorf("%+v %v", d, err)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, e := range p.events {
 		b, err := json.Marshal(e.data)
 		if err != nil {
@@ -297,9 +299,6 @@ func TestALaterTestTakesThePlaceOfAnEarlierOne(t *testing.T) {
 	await(t, p, "test", func(e session.TestEvent) bool {
 		return e.Done && (e.Report != nil || e.Error != nil && e.Error.Code == "cancelled")
 	})
-	if n := len(p.events); n == 0 {
-		t.Error("nothing was told")
-	}
 }
 
 func TestLinksAreCheckedBeforeTheyAreOpened(t *testing.T) {

@@ -280,7 +280,7 @@ func LoadClients(path string) ([]Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the clients file cannot be read: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	raw, err := io.ReadAll(io.LimitReader(f, maxBody))
 	if err != nil {
 		return nil, fmt.Errorf("the clients file cannot be read: %w", err)

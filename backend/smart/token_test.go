@@ -80,7 +80,7 @@ func TestTokenAnswersOfTheField(t *testing.T) {
 		}},
 		{"token of 64 KB", `{"access_token":"` + strings.Repeat("x", 64<<10) + `","token_type":"Bearer","scope":"launch/patient","patient":"1"}`, 0, func(r smart.TokenResponse) bool { return len(r.AccessToken.Reveal()) == 64<<10 }},
 		{"a byte order mark", "\ufeff{" + rest + "}", 0, func(r smart.TokenResponse) bool { return r.AccessToken.Reveal() == "at" }},
-		{"a token under another name", `{`+rest+`,"refresh_token":"rt-12345678","vendor":{"again":["rt-12345678"]},"plain":1}`, 0, func(r smart.TokenResponse) bool {
+		{"a token under another name", `{` + rest + `,"refresh_token":"rt-12345678","vendor":{"again":["rt-12345678"]},"plain":1}`, 0, func(r smart.TokenResponse) bool {
 			return r.RefreshToken.Reveal() == "rt-12345678" && len(r.Context.Extra) == 1 && string(r.Context.Extra["plain"]) == "1"
 		}},
 		{"members of odd types", `{` + rest + `,"refresh_token":7,"id_token":[],"error":null,"fhirContext":{}}`, 1, func(r smart.TokenResponse) bool { return r.RefreshToken.IsEmpty() }},

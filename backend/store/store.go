@@ -150,7 +150,7 @@ func (s *Store) migrate(ctx context.Context, folder string) error {
 		return fault.New("store-unavailable", "Another Chartkey has been preparing the database for 30 seconds.",
 			"Wait for it, or end the other Chartkey process, then try again.").CanRetry().Because(err)
 	}
-	defer lock.Unlock() //nolint:errcheck // the lock ends with the process in any case
+	defer func() { _ = lock.Unlock() }() // the lock ends with the process in any case
 	if have, err = provider.GetDBVersion(ctx); err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (s *Store) Watch(ctx context.Context, interval time.Duration, changed func(
 	if err != nil {
 		return Translate(err)
 	}
-	defer conn.Close() //nolint:errcheck // a connection given back to the pool
+	defer func() { _ = conn.Close() }() // it goes back to the pool
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	last := int64(-1)

@@ -5,6 +5,7 @@ package vault_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,7 +124,7 @@ func TestAVaultInARealKeyring(t *testing.T) {
 		if _, err := vault.UnlockWithKeyring(t.Context(), k, h); fault.Code(err) != "keyring-entry-missing" {
 			t.Errorf("after the entry was deleted: %v", err)
 		}
-		if _, err := keyring.Get("chartkey", h.VaultID); err != keyring.ErrNotFound {
+		if _, err := keyring.Get("chartkey", h.VaultID); !errors.Is(err, keyring.ErrNotFound) {
 			t.Errorf("looking for the entry made one: %v", err)
 		}
 		u, err := vault.UnlockWithPassphrase(byPass, pass)

@@ -190,11 +190,11 @@ func storedFault(text string) *fault.Error {
 	if text == "" {
 		return nil
 	}
-	var f fault.Error
-	if err := json.Unmarshal([]byte(text), &f); err != nil {
-		return nil
+	f := &fault.Error{}
+	if err := json.Unmarshal([]byte(text), f); err != nil {
+		f = fault.New("store-damaged", "What went wrong the last time can no longer be read.", "Test the connection.").Because(err)
 	}
-	return &f
+	return f
 }
 
 func faultText(f *fault.Error) (string, error) {
