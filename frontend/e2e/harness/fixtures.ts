@@ -39,9 +39,12 @@ export const test = base.extend<Fixtures, { display: Display }>({
   desk: async ({ binary }, use) => {
     const desk = new Desk(binary);
     await use(desk);
-    // Whatever a test was about, nothing that it came to know may be in what the product keeps.
-    expect(desk.secrets.inFiles(desk.kept), 'secrets in files').toEqual([]);
-    await desk.close();
+    try {
+      // Whatever a test was about, nothing that it came to know may be in what the product keeps.
+      expect(desk.secrets.inFiles(desk.kept), 'secrets in files').toEqual([]);
+    } finally {
+      await desk.close();
+    }
   },
 
   ehr: async ({ desk }, use) => {
@@ -63,9 +66,12 @@ export const test = base.extend<Fixtures, { display: Display }>({
       const window = await Window.open(desk, display.name, { page: `${built}page`, args });
       const close = async () => {
         opened = undefined;
-        record.check(desk);
         await page.goto('about:blank');
-        await window.close();
+        try {
+          await window.close();
+        } finally {
+          record.check(desk);
+        }
       };
       opened = { page, window, record, close };
       record.origins.push(window.url);
