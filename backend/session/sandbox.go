@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -185,7 +186,7 @@ func (s *Session) SandboxControls() (SandboxControls, error) {
 	if err != nil {
 		return SandboxControls{}, err
 	}
-	c := SandboxControls{Profile: server.Profile(), Traits: []SandboxSwitch{}, Faults: []SandboxSwitch{}}
+	c := SandboxControls{Profile: cmp.Or(server.Profile(), "custom"), Traits: []SandboxSwitch{}, Faults: []SandboxSwitch{}}
 	traits, faults := server.Traits(), server.Faults()
 	for _, t := range simulator.Traits() {
 		c.Traits = append(c.Traits, SandboxSwitch{t.Name, t.Sentence, slices.Contains(traits, t.Name)})

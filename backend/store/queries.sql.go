@@ -273,6 +273,15 @@ func (q *Queries) ForgetOldPendingIssuers(ctx context.Context, limit int64) erro
 	return err
 }
 
+const forgetPendingIssuer = `-- name: ForgetPendingIssuer :exec
+DELETE FROM issuer WHERE issuer = ? AND decision = 'pending'
+`
+
+func (q *Queries) ForgetPendingIssuer(ctx context.Context, issuer string) error {
+	_, err := q.db.ExecContext(ctx, forgetPendingIssuer, issuer)
+	return err
+}
+
 const grant = `-- name: Grant :one
 SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE id = ? AND profile_id = ?
 `

@@ -124,7 +124,8 @@ func TestALaunchBringsItsContext(t *testing.T) {
 	}
 	s := next(t, l.connected)
 	if s.Kind != "launch" || !s.Accepted || *s.Patient != "daniel-whitlock" || s.Launch == nil || s.Launch.Intent != "reconcile-medications" ||
-		s.Launch.NeedPatientBanner == nil || *s.Launch.NeedPatientBanner || s.Launch.Tenant != "north" || len(s.Launch.FHIRContext) == 0 || s.FHIRUser == nil {
+		s.Launch.NeedPatientBanner == nil || *s.Launch.NeedPatientBanner || s.Launch.Tenant != "north" || len(s.Launch.FHIRContext) == 0 || s.FHIRUser == nil ||
+		s.PatientName == nil || !strings.Contains(*s.PatientName, "Whitlock") || s.UserName == nil || !strings.Contains(*s.UserName, "Okafor") {
 		t.Errorf("%+v %+v", s, s.Launch)
 	}
 	// It lives beside the standalone connection, and each reads its own patient.
@@ -223,6 +224,17 @@ func TestAnUnknownIssuerIsNeverFetched(t *testing.T) {
 	if n := asked.Load(); n != 0 {
 		t.Errorf("the unknown issuer was asked %d times", n)
 	}
+	// Its own registration ends the wait.
+	if _, _, err := l.SaveRegistration(t.Context(), "", workstation.RegistrationInput{Name: "Stranger", FHIRBaseURL: iss, ClientID: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if issuers, err := l.Issuers(t.Context()); err != nil || len(issuers) != 0 {
+		t.Errorf("%+v %v", issuers, err)
+	}
+	if err := l.RemoveRegistration(t.Context(), "Stranger"); err != nil {
+		t.Fatal(err)
+	}
+	browse(t, l.invent(iss), nil)
 	// A person looks at it: only now is it fetched.
 	if _, err := l.InspectIssuer(t.Context(), iss); err == nil || asked.Load() == 0 {
 		t.Errorf("%v, asked %d times", err, asked.Load())

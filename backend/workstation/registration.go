@@ -457,6 +457,10 @@ func secretBinding(row store.Registration) vault.Binding {
 
 func (w *Workstation) storeRegistration(ctx context.Context, isNew bool, old, row store.Registration) error {
 	err := w.store.Update(ctx, func(q *store.Queries) error {
+		// A launch that waited for this server to be known need not wait any more.
+		if err := q.ForgetPendingIssuer(ctx, row.Issuer); err != nil {
+			return err
+		}
 		if isNew {
 			return q.InsertRegistration(ctx, store.InsertRegistrationParams(row))
 		}

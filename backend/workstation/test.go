@@ -406,13 +406,20 @@ func (r *testRun) read(ctx context.Context, source *tokenSource, c grantContext,
 	return res, path, passed("GET %s answered with a %s.", path, res.Type)
 }
 
+func patientPath(id string) string {
+	if id == "" {
+		return ""
+	}
+	return "Patient/" + url.PathEscape(id)
+}
+
 func liveRead(c grantContext, granted scope.Set, base string) string {
 	contexts := []string{"patient", "user", "system"}
 	allowed := func(typ string, p scope.Permission) bool {
 		return slices.ContainsFunc(contexts, func(ctx string) bool { return granted.Allows(ctx, typ, p) })
 	}
 	if c.Patient != "" && allowed("Patient", scope.Read) {
-		return "Patient/" + url.PathEscape(c.Patient)
+		return patientPath(c.Patient)
 	}
 	if user := relativeReference(c.FHIRUser, base); user != "" {
 		if typ, _, _ := strings.Cut(user, "/"); allowed(typ, scope.Read) {

@@ -153,6 +153,9 @@ SET decision = excluded.decision, registration_id = excluded.registration_id, de
 -- name: ForgetIssuer :execrows
 DELETE FROM issuer WHERE issuer = ?;
 
+-- name: ForgetPendingIssuer :exec
+DELETE FROM issuer WHERE issuer = ? AND decision = 'pending';
+
 -- name: ForgetIssuersOf :exec
 DELETE FROM issuer WHERE registration_id = ?;
 
