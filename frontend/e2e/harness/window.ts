@@ -12,7 +12,8 @@ const usual = [
   /^\*\* \(.*\): WARNING \*\*: .*(AT-SPI|accessibility bus|Error retrieving accessibility bus)/,
   /^\*\* Message: /,
   /^libEGL warning|^MESA/,
-  // A browser says it to the development server, which has no use for it.
+  // The development server speaks of a browser that has left, and of one that says what it has no use for.
+  /^ERR \| Websocket write message failed /,
   /^ERR \| (process message error: runtime:ready -> )?Unknown message from front end: runtime:ready$/,
   /^\s*$/,
 ];

@@ -109,6 +109,7 @@ test('the keyboard alone connects, and is never lost', async ({ open, desk, ehr,
   await expect(section(page, 'Connection').locator(':focus'), 'the focus after Connect').toHaveCount(1);
   await systemBrowser.signIn({ user: 'peter' });
   await expect(section(page, 'Connection').getByText('Connected to General')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Disconnect', exact: true })).toBeVisible();
 
   await tabTo('Disconnect');
   await page.keyboard.press('Enter');
