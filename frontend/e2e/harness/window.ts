@@ -15,6 +15,8 @@ const usual = [
   // The development server speaks of a browser that has left, and of one that says what it has no use for.
   /^ERR \| Websocket write message failed /,
   /^ERR \| (process message error: runtime:ready -> )?Unknown message from front end: runtime:ready$/,
+  // Told of each request that the launch listener turns away, which is what some tests are about.
+  /level=WARN msg="a request to the launch listener was refused" reason=\S+$/,
   /^\s*$/,
 ];
 

@@ -10,10 +10,9 @@ export type Answers = {
   deny?: boolean;
 };
 
-/** Answers every page that the simulated EHR shows, until the browser is somewhere else. Tells which pages there were. */
-export async function answerPages(page: Page, { user, patient, encounter, deny }: Answers = {}): Promise<string[]> {
+/** Answers every page that the simulated EHR at origin shows, until the browser is somewhere else. Tells which pages there were. */
+export async function answerPages(page: Page, { user, patient, encounter, deny }: Answers = {}, origin = new URL(page.url()).origin): Promise<string[]> {
   const body = page.locator('body');
-  const { origin } = new URL(page.url());
   const shown: string[] = [];
   for (;;) {
     const here = page.url();
