@@ -170,9 +170,12 @@ func (p *printer) status(s workstation.Status) func(io.Writer) {
 		if s.LastError != nil {
 			lastError = s.LastError.Message + " " + s.LastError.Advice
 		}
-		refreshable := ""
+		refreshable, ends := "", when(s.AccessEndsAt)
 		if s.ConnectionID != nil {
 			refreshable = "no"
+			if ends == "" && s.State != workstation.NeedsReconnect {
+				ends = "not known"
+			}
 			if s.Refreshable {
 				refreshable = "yes"
 			}
@@ -180,7 +183,7 @@ func (p *printer) status(s workstation.Status) func(io.Writer) {
 		pairs(w,
 			"Registration", s.RegistrationName, "Connection", connection(s), "State", stateWords[s.State], "User", s.User, "FHIR base URL", s.FHIRBaseURL,
 			"Patient", named(s.Patient, s.PatientName), "Encounter", value(s.Encounter), "Signed in as", named(s.FHIRUser, s.UserName), "Identity", identity,
-			"Access token until", when(s.AccessExpiresAt), "Can be refreshed", refreshable, "Access ends", when(s.AccessEndsAt), "Why", s.AccessEndsReason,
+			"Access token until", when(s.AccessExpiresAt), "Can be refreshed", refreshable, "Access ends", ends, "Why", s.AccessEndsReason,
 			"Scopes granted", strings.Join(s.ScopesGranted, " "), "Scopes", s.ScopesNote, "Warnings", strings.Join(s.Warnings, " "),
 			"Connected", when(s.ConnectedAt), "Refreshed", when(s.RefreshedAt), "Last test", lastTest, "Last error", lastError,
 		)

@@ -260,9 +260,9 @@ func accessEnd(g store.Grant) (*time.Time, string) {
 	case g.Ended != "":
 		return nil, g.Ended
 	case len(g.RefreshToken) > 0:
-		return nil, "Not known: access is renewed with a refresh token, and the EHR did not say how long that lasts."
+		return nil, "Access is renewed with a refresh token, and the EHR did not say how long that lasts."
 	case g.AccessExpiresAt == nil:
-		return nil, "Not known: the EHR did not say how long the access lasts, and gave no refresh token."
+		return nil, "The EHR did not say how long the access lasts, and gave no refresh token."
 	}
 	return optionalTime(g.AccessExpiresAt), "The EHR gave no refresh token, so access ends with the access token."
 }
