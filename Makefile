@@ -107,11 +107,15 @@ vet-window: build # what the tag headless leaves out
 test-headless: need-go ## vet and build in Go alone, for Linux, macOS and Windows
 	for os in linux darwin windows; do CGO_ENABLED=0 GOOS=$$os go build -tags headless ./... && CGO_ENABLED=0 GOOS=$$os go vet -tags headless . ./backend/...; done
 
-test-unit: need-go ## Go tests, without the race detector
-	CGO_ENABLED=0 go test -tags headless ./...
+test-unit: need-go ## Go tests, without the race detector and the scripts of the command line
+	CGO_ENABLED=0 go test -tags headless $$(CGO_ENABLED=0 go list -tags headless ./... | grep -v /backend/cli$$)
 
+# The scripts of the command line start the program some hundred times, and each
+# start derives a key, which the race detector makes ten times as slow. What the
+# commands call is tested with it.
 test-go: need-go | race-packages ## Go tests with the race detector
-	CGO_ENABLED=1 go test -race -tags headless ./...
+	CGO_ENABLED=1 go test -race -tags headless $$(CGO_ENABLED=0 go list -tags headless ./... | grep -v /backend/cli$$)
+	CGO_ENABLED=0 go test -tags headless ./backend/cli
 
 # Only the tests that the tag brings; the others were run already.
 SYSTEM_TESTS = $(shell grep -rlE --include='*_test.go' '^//go:build.*system' backend)
