@@ -18,8 +18,8 @@ import (
 // The waits of the default client. A hospital's gateway may be slow to answer
 // and is never slow to accept a connection.
 const (
-	dialTimeout   = 10 * time.Second
-	tlsTimeout    = 10 * time.Second
+	dialTimeout = 10 * time.Second
+	tlsTimeout  = 10 * time.Second
 	// headerTimeout is longer than the deadline of any call (smart, fhir): giving
 	// up on a token answer earlier may lose a one-use code.
 	headerTimeout = 50 * time.Second
