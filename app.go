@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"runtime"
 
 	"chartkey/backend/secret"
 	"chartkey/backend/session"
@@ -30,7 +29,7 @@ type AboutInfo struct {
 // About tells which Chartkey this is.
 func (a *App) About() AboutInfo {
 	b := build()
-	return AboutInfo{b.Version, b.Commit, b.Tags, runtime.Version(), a.desk.Home()}
+	return AboutInfo{b.Version, b.Commit, b.Tags, b.Go, a.desk.Home()}
 }
 
 // Overview gives every connection, the vault and the sandbox.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 
@@ -22,7 +23,7 @@ func main() {
 
 // build tells which Chartkey this is.
 func build() cli.Build {
-	b := cli.Build{Version: version, Commit: commit, Tags: []string{}}
+	b := cli.Build{Version: version, Commit: commit, Tags: []string{}, Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b

@@ -74,9 +74,10 @@ func System() Streams {
 
 // Build tells which Chartkey this is.
 type Build struct {
-	Version string
-	Commit  string
-	Tags    []string
+	Version string   `json:"version"`
+	Commit  string   `json:"commit"`
+	Tags    []string `json:"tags"`
+	Go      string   `json:"go"`
 }
 
 // WindowOptions are what the window is opened with.

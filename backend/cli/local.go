@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 
 	"chartkey/backend/fault"
@@ -13,19 +12,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// versionInfo is what chartkey version prints.
-type versionInfo struct {
-	Version string   `json:"version"`
-	Commit  string   `json:"commit"`
-	Tags    []string `json:"tags"`
-	Go      string   `json:"go"`
-}
-
 func (r *run) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Show which Chartkey this is", Args: noArgs, Example: "  chartkey version --json",
 		RunE: func(*cobra.Command, []string) error {
-			v := versionInfo{r.build.Version, r.build.Commit, r.build.Tags, runtime.Version()}
+			v := r.build
 			return r.out.print(v, func(w io.Writer) {
 				pairs(w, "Chartkey", v.Version, "Commit", v.Commit, "Build tags", strings.Join(v.Tags, ", "), "Go", v.Go)
 			})

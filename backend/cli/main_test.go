@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"chartkey/backend/cli"
@@ -16,7 +17,7 @@ import (
 // command line as a shell does, by its arguments, streams, exit code and signals.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"chartkey": func() {
-		build := cli.Build{Version: "0.0.0-script", Commit: "0123abc", Tags: []string{"headless"}}
+		build := cli.Build{Version: "0.0.0-script", Commit: "0123abc", Tags: []string{"headless"}, Go: runtime.Version()}
 		os.Exit(cli.Main(os.Args[1:], cli.System(), build, noWindow))
 	}})
 }

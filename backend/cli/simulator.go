@@ -10,31 +10,18 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/session"
 	"chartkey/backend/simulator"
 
 	"github.com/spf13/cobra"
 )
 
-// simulatorClient is a client as the ready event names it.
-type simulatorClient struct {
-	ClientID     string   `json:"client_id"`
-	ClientType   string   `json:"client_type"`
-	RedirectURIs []string `json:"redirect_uris"`
-}
-
 type readyEvent struct {
-	Event       string            `json:"event"`
-	FHIRBaseURL string            `json:"fhir_base_url"`
-	PortalURL   string            `json:"portal_url"`
-	Clients     []simulatorClient `json:"clients"`
-	SignIns     []signIn          `json:"sign_ins"`
-}
-
-type signIn struct {
-	Username string `json:"username"`
-	Password string `json:"password"`
-	Name     string `json:"name"`
-	Kind     string `json:"kind"`
+	Event       string                  `json:"event"`
+	FHIRBaseURL string                  `json:"fhir_base_url"`
+	PortalURL   string                  `json:"portal_url"`
+	Clients     []session.SandboxClient `json:"clients"`
+	SignIns     []session.SandboxSignIn `json:"sign_ins"`
 }
 
 type requestEvent struct {
@@ -137,12 +124,7 @@ func (r *run) simulate(ctx context.Context, o simulator.Options) error {
 		return err
 	}
 	ready := readyEvent{Event: "ready", FHIRBaseURL: server.FHIRBaseURL(), PortalURL: server.PortalURL()}
-	for _, c := range server.Clients() {
-		ready.Clients = append(ready.Clients, simulatorClient{c.ID, c.Type, c.RedirectURIs})
-	}
-	for _, a := range server.Accounts() {
-		ready.SignIns = append(ready.SignIns, signIn{a.Username, a.Password, a.Name, a.Kind})
-	}
+	ready.Clients, ready.SignIns = session.SandboxClients(server), session.SandboxSignIns(server)
 	err = r.out.print(ready, func(w io.Writer) {
 		pairs(w, "FHIR base URL", ready.FHIRBaseURL, "Home page", ready.PortalURL)
 		fmt.Fprintln(w)
@@ -154,7 +136,7 @@ func (r *run) simulate(ctx context.Context, o simulator.Options) error {
 		fmt.Fprintln(w)
 		table(w, []string{"SIGN-IN", "PASSWORD", "WHO"}, func(row func(...string)) {
 			for _, a := range ready.SignIns {
-				row(a.Username, a.Password, a.Name+", "+a.Kind)
+				row(a.Username, a.Password, a.Name+", "+a.Role)
 			}
 		})
 		fmt.Fprintln(w, "\nRunning. Stop it with Ctrl+C.")

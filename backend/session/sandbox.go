@@ -46,6 +46,24 @@ type SandboxSignIn struct {
 	Role     string `json:"role"`
 }
 
+// SandboxClients gives the apps that a simulated EHR knows, without their secrets.
+func SandboxClients(server *simulator.Server) []SandboxClient {
+	out := []SandboxClient{}
+	for _, c := range server.Clients() {
+		out = append(out, SandboxClient{c.ID, c.Type, c.RedirectURIs})
+	}
+	return out
+}
+
+// SandboxSignIns gives the published test sign-ins of a simulated EHR.
+func SandboxSignIns(server *simulator.Server) []SandboxSignIn {
+	out := []SandboxSignIn{}
+	for _, a := range server.Accounts() {
+		out = append(out, SandboxSignIn{a.Username, a.Password, a.Name, a.Kind})
+	}
+	return out
+}
+
 // sandbox is the simulated EHR that the window hosts.
 type sandbox struct {
 	changed func()
@@ -63,12 +81,7 @@ func (b *sandbox) status() SandboxStatus {
 		return out
 	}
 	out.Running, out.FHIRBaseURL, out.PortalURL = true, b.server.FHIRBaseURL(), b.server.PortalURL()
-	for _, c := range b.server.Clients() {
-		out.Clients = append(out.Clients, SandboxClient{c.ID, c.Type, c.RedirectURIs})
-	}
-	for _, a := range b.server.Accounts() {
-		out.SignIns = append(out.SignIns, SandboxSignIn{a.Username, a.Password, a.Name, a.Kind})
-	}
+	out.Clients, out.SignIns = SandboxClients(b.server), SandboxSignIns(b.server)
 	out.Requests = append(out.Requests, b.server.Requests()...)
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,122 +28,71 @@ import (
 // EHR: the fault code for a sign-in, a refresh and a read, or "" where it
 // works. Each is tried on a connection that works, and must leave one behind.
 type ending struct {
-	connect, refresh, read string
-	// retry are those of the three whose fault says that trying again can help.
-	retry string
-	// warning is part of what a sign-in that works is remarked with.
-	warning string
-	// says is part of the message of every fault.
-	says string
-	// lost tells after which of the three the old grant is gone for good, as the
+	Connect string `json:"connect"`
+	Refresh string `json:"refresh"`
+	Read    string `json:"read"`
+	// Retry are those of the three whose fault says that trying again can help.
+	Retry []string `json:"retry"`
+	// Lost tells after which of the three the old grant is gone for good, as the
 	// EHR has ended it; in all other cases it must be as good as before.
-	lost string
-	// quick gives the client little patience, so that the test need not wait as a person would.
-	quick bool
-	check func(t *testing.T, d *ailing, status workstation.Status)
+	Lost []string `json:"lost"`
+	// Warning is part of what a sign-in that works is remarked with.
+	Warning string `json:"warning"`
+	// Says is part of the message of every fault.
+	Says string `json:"says"`
+	// Quick gives the client little patience, so that the test need not wait as a person would.
+	Quick bool `json:"quick"`
+	// Why is for those who read the list.
+	Why string `json:"why"`
 }
 
-// endings has a row for every fault that the simulated EHR knows.
-var endings = map[string]ending{
-	"discovery-slow":      {},
-	"discovery-hangs":     {connect: "timeout", refresh: "timeout", retry: "connect refresh", quick: true},
-	"discovery-reset":     {connect: "connection-failed", refresh: "connection-failed", retry: "connect refresh"},
-	"discovery-500":       {connect: "discovery-failed", refresh: "discovery-failed", retry: "connect refresh", says: "500"},
-	"discovery-502":       {connect: "server-unavailable", refresh: "server-unavailable", retry: "connect refresh", says: "502"},
-	"discovery-503":       {connect: "server-unavailable", refresh: "server-unavailable", retry: "connect refresh", says: "asks to wait 2m0s"},
-	"discovery-429":       {connect: "server-unavailable", refresh: "server-unavailable", retry: "connect refresh", says: "asks to wait 2m0s"},
-	"discovery-truncated": {connect: "connection-failed", refresh: "connection-failed", retry: "connect refresh"},
-	"discovery-oversized": {connect: "answer-too-large", refresh: "answer-too-large"},
-	"discovery-html":      {connect: "discovery-not-json", refresh: "discovery-not-json", says: "web page"},
+// endings reads the list that has a row for every fault that the simulated EHR
+// knows. The tests of the command line and of the page go by the same list.
+func endings(t *testing.T) map[string]ending {
+	t.Helper()
+	text, err := os.ReadFile("testdata/fault-endings.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out map[string]ending
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
 
-	"token-slow":  {},
-	"token-hangs": {connect: "timeout", refresh: "timeout", retry: "connect refresh", quick: true},
-	"token-reset": {connect: "connection-failed", refresh: "connection-failed", retry: "connect refresh"},
-	"token-500":   {connect: "server-error", refresh: "server-error", retry: "connect refresh", says: "500"},
-	"token-502":   {connect: "server-error", refresh: "server-error", retry: "connect refresh", says: "502"},
-	"token-503":   {connect: "server-error", refresh: "server-error", retry: "connect refresh", says: "asks to wait 2m0s"},
-	"token-429":   {connect: "rate-limited", refresh: "rate-limited", retry: "connect refresh", says: "asks to wait 2m0s"},
-	// The refresh was carried out before its answer broke off.
-	"token-truncated": {connect: "connection-failed", refresh: "connection-failed", retry: "connect refresh", lost: "refresh"},
-	"token-oversized": {connect: "answer-too-large", refresh: "answer-too-large"},
-	"token-html":      {connect: "token-not-json", refresh: "token-not-json", retry: "connect refresh"},
-
-	"fhir-slow":      {},
-	"fhir-hangs":     {read: "timeout", retry: "read", quick: true},
-	"fhir-reset":     {read: "connection-failed", retry: "read"},
-	"fhir-500":       {read: "fhir-server-error", retry: "read", says: "500"},
-	"fhir-502":       {read: "fhir-server-error", retry: "read", says: "502"},
-	"fhir-503":       {read: "fhir-server-error", retry: "read", says: "asks to wait 2m0s"},
-	"fhir-429":       {read: "fhir-rate-limited", retry: "read", says: "asks to wait 2m0s"},
-	"fhir-truncated": {read: "connection-failed", retry: "read"},
-	"fhir-oversized": {read: "answer-too-large"},
-	"fhir-html":      {read: "fhir-bad-answer"},
-
-	// The CapabilityStatement names neither issuer nor keys.
-	"no-smart-configuration": {warning: "names no issuer or keys"},
-
-	// Such a callback belongs to no sign-in here; the one that waits goes on waiting.
-	"wrong-state":   {connect: "sign-in-timeout", retry: "connect", quick: true},
-	"missing-state": {connect: "sign-in-timeout", retry: "connect", quick: true},
-	"wrong-iss":     {connect: "callback-issuer-mismatch", says: "https://other-ehr.example/auth"},
-	"missing-iss":   {connect: "callback-issuer-missing"},
-	"missing-code":  {connect: "callback-code-missing"},
-
-	"expired-code":        {connect: "code-refused", says: "expired"},
-	"error-with-200":      {connect: "server-error", refresh: "server-error", retry: "connect refresh"},
-	"token-redirect":      {connect: "token-redirect", refresh: "token-redirect", retry: "connect refresh", check: notElsewhere},
-	"refresh-answer-lost": {refresh: "connection-failed", retry: "refresh", lost: "refresh"},
-	"revoked-grant":       {refresh: "grant-ended", read: "grant-ended", lost: "refresh read"},
-
-	"missing-patient": {warning: "named no patient", check: func(t *testing.T, _ *ailing, s workstation.Status) {
+// closer are the looks at what a sign-in under a fault has led to.
+var closer = map[string]func(t *testing.T, d *ailing, status workstation.Status){
+	"token-redirect": notElsewhere,
+	"missing-patient": func(t *testing.T, _ *ailing, s workstation.Status) {
 		if s.Patient != nil {
 			t.Errorf("the patient is %s, whom nobody named", *s.Patient)
 		}
-	}},
-	"fewer-scopes": {check: func(t *testing.T, d *ailing, s workstation.Status) {
+	},
+	"fewer-scopes": func(t *testing.T, d *ailing, s workstation.Status) {
 		if !strings.Contains(s.ScopesNote, "Observation") || slices.Contains(s.ScopesGranted, "patient/Observation.rs") {
 			t.Errorf("granted %v, noted %q", s.ScopesGranted, s.ScopesNote)
 		}
 		_, err := d.Read(t.Context(), d.registration, "Observation?patient=amara-nwosu")
 		wantCode(t, err, "fhir-forbidden")
-	}},
-	"no-scope":             {warning: "which scopes"},
-	"token-type-lowercase": {},
-	"token-type-missing":   {warning: "token type"},
-	"token-type-mac":       {connect: "token-type-unsupported", refresh: "token-type-unsupported"},
-	"expires-in-string": {check: func(t *testing.T, d *ailing, s workstation.Status) {
+	},
+	"expires-in-string": func(t *testing.T, d *ailing, s workstation.Status) {
 		if s.AccessExpiresAt == nil || s.AccessExpiresAt.Sub(d.clock.now()) < 50*time.Minute {
 			t.Errorf("access runs out at %v", s.AccessExpiresAt)
 		}
-	}},
-	"expires-in-missing": {check: func(t *testing.T, _ *ailing, s workstation.Status) {
+	},
+	"expires-in-missing": func(t *testing.T, _ *ailing, s workstation.Status) {
 		if s.AccessExpiresAt != nil || s.State != workstation.Connected {
 			t.Errorf("%s until %v, which nobody said", s.State, s.AccessExpiresAt)
 		}
-	}},
-	"refresh-token-empty": {check: func(t *testing.T, _ *ailing, s workstation.Status) {
+	},
+	"refresh-token-empty": func(t *testing.T, _ *ailing, s workstation.Status) {
 		if s.Refreshable {
 			t.Error("an empty refresh token counts as one")
 		}
-	}},
-	"access-token-missing": {connect: "token-missing", refresh: "token-missing"},
-	"long-tokens":          {},
-	"clock-ahead":          {connect: "id-token-issued-later", says: "clock is behind"},
-	"clock-behind":         {warning: "ahead of the server's"},
-
-	"id-token-missing":   {warning: "no id_token"},
-	"id-token-signature": {connect: "id-token-signature"},
-	"id-token-alg-none":  {connect: "id-token-algorithm", says: `"none"`},
-	"id-token-issuer":    {connect: "id-token-issuer", says: "https://other-ehr.example/auth"},
-	"id-token-audience":  {connect: "id-token-audience"},
-	"id-token-nonce":     {connect: "id-token-nonce"},
-	"id-token-expired":   {connect: "id-token-expired"},
-	"unknown-key":        {connect: "id-token-signature"},
-	"rotated-keys":       {},
-	"late-keys":          {connect: "id-token-signature"},
-	"keys-500":           {connect: "id-token-keys", retry: "connect"},
-
-	"fhir-token-refused": {read: "fhir-unauthorized"},
+	},
 }
 
 // notElsewhere sees to it that no redirect of the token endpoint was followed.
@@ -153,17 +103,17 @@ func notElsewhere(t *testing.T, d *ailing, _ workstation.Status) {
 }
 
 func TestEveryFaultOfAServerEndsWell(t *testing.T) {
-	known := map[string]bool{}
+	known, listed := map[string]bool{}, endings(t)
 	for _, f := range simulator.Faults() {
 		known[f.Name] = true
-		want, ok := endings[f.Name]
+		want, ok := listed[f.Name]
 		if !ok {
 			t.Errorf("nothing says how the client should end the fault %s", f.Name)
 			continue
 		}
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
-			d := newAiling(t, want.quick)
+			d := newAiling(t, want.Quick)
 			for _, under := range []func(*testing.T, *ailing, string, ending){readUnder, refreshUnder, connectUnder} {
 				// What was discovered runs out, so that it is asked for again.
 				d.clock.pass(10 * time.Minute)
@@ -172,7 +122,7 @@ func TestEveryFaultOfAServerEndsWell(t *testing.T) {
 			d.tellsNoSecret(t)
 		})
 	}
-	for name := range endings {
+	for name := range listed {
 		if !known[name] {
 			t.Errorf("there is no fault %s any more", name)
 		}
@@ -190,14 +140,14 @@ func connectUnder(t *testing.T, d *ailing, name string, want ending) {
 		if status.State != workstation.Connected || *status.ConnectionID == *before.ConnectionID {
 			t.Errorf("after the sign-in: %+v", status)
 		}
-		if got := strings.Join(status.Warnings, " "); want.warning == "" && got != "" || !strings.Contains(got, want.warning) {
-			t.Errorf("remarked %q, want %q", got, want.warning)
+		if got := strings.Join(status.Warnings, " "); want.Warning == "" && got != "" || !strings.Contains(got, want.Warning) {
+			t.Errorf("remarked %q, want %q", got, want.Warning)
 		}
 	} else if status = d.status(t); *status.ConnectionID != *before.ConnectionID || status.State != workstation.Connected {
 		t.Errorf("the failed sign-in cost the connection: %+v", status)
 	}
-	if want.check != nil && (err != nil) == (want.connect != "") {
-		want.check(t, d, status)
+	if look := closer[name]; look != nil && (err != nil) == (want.Connect != "") {
+		look(t, d, status)
 	}
 	if name == "late-keys" { // the second fetch of the keys has the new one
 		if _, err := d.again(t); err != nil {
@@ -223,7 +173,7 @@ func refreshUnder(t *testing.T, d *ailing, name string, want ending) {
 		t.Errorf("after the refresh: %+v", status)
 	}
 	if err != nil {
-		if status = d.status(t); status.LastError == nil || status.LastError.Code != want.refresh {
+		if status = d.status(t); status.LastError == nil || status.LastError.Code != want.Refresh {
 			t.Errorf("the status does not tell the failure: %+v", status.LastError)
 		}
 	}
@@ -249,7 +199,7 @@ func readUnder(t *testing.T, d *ailing, name string, want ending) {
 // judge compares how one thing ended with what is wanted.
 func (want ending) judge(t *testing.T, what string, err error) {
 	t.Helper()
-	code := map[string]string{"connect": want.connect, "refresh": want.refresh, "read": want.read}[what]
+	code := map[string]string{"connect": want.Connect, "refresh": want.Refresh, "read": want.Read}[what]
 	if code == "" {
 		if err != nil {
 			t.Fatalf("%v (%s), want success", err, fault.Code(err))
@@ -257,11 +207,11 @@ func (want ending) judge(t *testing.T, what string, err error) {
 		return
 	}
 	f := wantCode(t, err, code)
-	if f.Retryable != slices.Contains(strings.Fields(want.retry), what) {
+	if f.Retryable != slices.Contains(want.Retry, what) {
 		t.Errorf("retryable = %v", f.Retryable)
 	}
-	if !strings.Contains(f.Message, want.says) {
-		t.Errorf("the message %q does not say %q", f.Message, want.says)
+	if !strings.Contains(f.Message, want.Says) {
+		t.Errorf("the message %q does not say %q", f.Message, want.Says)
 	}
 	for _, text := range []string{f.Message, f.Advice} {
 		if !strings.HasSuffix(text, ".") && !strings.Contains(text, "It says: ") {
@@ -273,7 +223,7 @@ func (want ending) judge(t *testing.T, what string, err error) {
 // after sees what is left of the connection when the fault is over.
 func (want ending) after(t *testing.T, what string, d *ailing) {
 	t.Helper()
-	if !slices.Contains(strings.Fields(want.lost), what) {
+	if !slices.Contains(want.Lost, what) {
 		d.works(t)
 		return
 	}
