@@ -32,7 +32,7 @@ type requestEvent struct {
 func (r *run) simulatorCommand() *cobra.Command {
 	var o simulator.Options
 	var clients string
-	var trace, listFaults, listTraits bool
+	var trace, listFaults, listTraits, skipPickers bool
 	cmd := &cobra.Command{
 		Use: "simulator", Short: "Run the simulated EHR until it is stopped", Args: noArgs,
 		Example: "  chartkey simulator\n  chartkey simulator --port 0 --json --trace\n  chartkey simulator --profile epic --fault token-503",
@@ -46,6 +46,7 @@ func (r *run) simulatorCommand() *cobra.Command {
 					return fault.New("invalid-clients", "The clients file cannot be used: "+err.Error()+".", "Correct the file; docs/simulator.md shows its form.").Because(err)
 				}
 			}
+			o.Settings.SkipPatientPicker, o.Settings.SkipEncounterPicker = skipPickers, skipPickers
 			if trace {
 				o.Log = r.printRequest
 			}
@@ -56,6 +57,11 @@ func (r *run) simulatorCommand() *cobra.Command {
 	cmd.Flags().StringVar(&clients, "clients", "", "a JSON `file` with more clients")
 	cmd.Flags().BoolVar(&trace, "trace", false, "print each request and what the server made of it")
 	cmd.Flags().DurationVar(&o.Settings.AccessTokenLife, "access-token-life", 0, "how long an access token lasts (default 1h)")
+	cmd.Flags().StringVar(&o.Settings.SignedInAs, "signed-in-as", "", "leave the sign-in page out: this `user` is signed in already")
+	cmd.Flags().BoolVar(&o.Settings.SkipConsent, "skip-consent", false, "leave the consent page out")
+	cmd.Flags().BoolVar(&skipPickers, "skip-pickers", false, "leave the patient and encounter pages out: the first of each is taken")
+	cmd.Flags().IntVar(&o.Patients, "patients", 0, "generate this many patients more, for load")
+	cmd.Flags().Uint64Var(&o.Seed, "seed", 0, "generate the same patients for the same `number`")
 	cmd.Flags().StringVar(&o.Profile, "profile", simulator.ProfileSpec, "how it behaves: "+strings.Join(simulator.Profiles(), " or "))
 	cmd.Flags().StringArrayVar(&o.Faults, "fault", nil, "a fault to turn on, by `name`; may be given more than once")
 	cmd.Flags().StringVar(&o.TLS, "tls", "", "serve https with a certificate that clients must refuse: "+strings.Join(simulator.TLSModes(), " or "))
