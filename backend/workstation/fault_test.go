@@ -63,8 +63,8 @@ func endings(t *testing.T) map[string]ending {
 	return out
 }
 
-// closer are the looks at what a sign-in under a fault has led to.
-var closer = map[string]func(t *testing.T, d *ailing, status workstation.Status){
+// looks judge what a sign-in under a fault has led to.
+var looks = map[string]func(t *testing.T, d *ailing, status workstation.Status){
 	"token-redirect": notElsewhere,
 	"missing-patient": func(t *testing.T, _ *ailing, s workstation.Status) {
 		if s.Patient != nil {
@@ -146,7 +146,7 @@ func connectUnder(t *testing.T, d *ailing, name string, want ending) {
 	} else if status = d.status(t); *status.ConnectionID != *before.ConnectionID || status.State != workstation.Connected {
 		t.Errorf("the failed sign-in cost the connection: %+v", status)
 	}
-	if look := closer[name]; look != nil && (err != nil) == (want.Connect != "") {
+	if look := looks[name]; look != nil && (err != nil) == (want.Connect != "") {
 		look(t, d, status)
 	}
 	if name == "late-keys" { // the second fetch of the keys has the new one
