@@ -185,7 +185,9 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 			return loopback.Page{Title: "Not connected", Message: "The sign-in had ended before the browser came back. Connect again from Chartkey."}
 		}
 		status, err := w.complete(ctx, in, authorization, query)
-		if err != nil && in.kind == standalone {
+		if cancelled := context.Cause(loginCtx); err != nil && cancelled != nil {
+			err = cancelled // the person did it, so it is no failure of the server or the network
+		} else if err != nil && in.kind == standalone {
 			err = w.failedConnect(ctx, in.reg.ID, err)
 		}
 		login.finish(status, err)

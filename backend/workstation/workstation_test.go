@@ -321,6 +321,38 @@ func TestTheWaysOutOfASignIn(t *testing.T) {
 	}
 }
 
+func TestCancellingWhileTheServerHangsIsNoFailure(t *testing.T) {
+	b := newBench(t, simulator.Settings{})
+	reg := b.register(t)
+	if err := b.ehr.SetFaults("token-hangs"); err != nil {
+		t.Fatal(err)
+	}
+	login, err := b.BeginConnect(t.Context(), reg.ID, workstation.ConnectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := make(chan error, 1)
+	go func() {
+		_, err := simulator.SignIn(context.Background(), login.AuthorizationURL(), amara)
+		back <- err
+	}()
+	for deadline := time.Now().Add(10 * time.Second); b.asked("/auth/") < 3; time.Sleep(10 * time.Millisecond) { // the pages of the sign-in
+		if time.Now().After(deadline) {
+			t.Fatalf("the browser got nowhere: %+v", b.ehr.Requests())
+		}
+	}
+	time.Sleep(300 * time.Millisecond) // the token request is under way, and hangs
+	login.Cancel()
+	_, err = login.Wait(t.Context())
+	wantCode(t, err, "cancelled")
+	if err := <-back; err != nil {
+		t.Error(err)
+	}
+	if status, err := b.Status(t.Context(), reg.ID); err != nil || status.LastError != nil {
+		t.Errorf("the cancelled sign-in left %+v (%v)", status.LastError, err)
+	}
+}
+
 func TestTheRegistrationThatChangesDuringASignInGetsNoGrant(t *testing.T) {
 	b := newBench(t, simulator.Settings{})
 	reg := b.register(t)
