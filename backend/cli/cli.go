@@ -4,7 +4,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -349,132 +347,6 @@ func (r *run) desk(ctx context.Context, do func(w *workstation.Workstation) erro
 
 func (r *run) log() *slog.Logger {
 	return slog.New(slog.NewTextHandler(r.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-}
-
-// maxSecretFile bounds a file or stream that holds a secret.
-const maxSecretFile = 8 << 10
-
-// readSecret reads a secret from a stream: one line, its end taken away. A
-// stream that never ends, such as a terminal, is left when ctx ends. code is
-// that of the fault where there is no secret in it.
-func readSecret(ctx context.Context, in io.Reader, what, code string) (secret.Value, error) {
-	b, err := waitFor(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxSecretFile+1)) })
-	if ctx.Err() != nil {
-		return secret.Value{}, cancelled()
-	}
-	if err != nil {
-		return secret.Value{}, fault.Newf(code, "Check the file or pipe.", "The %s could not be read.", what).Because(err)
-	}
-	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
-	if len(b) == 0 || len(b) > maxSecretFile {
-		return secret.Value{}, fault.Newf(code, "Give the secret alone, on one line.", "The %s is empty or larger than 8 KiB.", what)
-	}
-	return secret.New(b), nil
-}
-
-// waitFor gives what do gives, or nothing where ctx ends first: a read that
-// cannot be interrupted is left to die with the process.
-func waitFor[T any](ctx context.Context, do func() (T, error)) (T, error) {
-	type answer struct {
-		value T
-		err   error
-	}
-	ch := make(chan answer, 1)
-	go func() {
-		value, err := do()
-		ch <- answer{value, err}
-	}()
-	select {
-	case a := <-ch:
-		return a.value, a.err
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	}
-}
-
-func cancelled() *fault.Error {
-	return fault.New("cancelled", "The command was cancelled.", "Run it again when you are ready.")
-}
-
-// readSecretFile is readSecret of a file.
-func readSecretFile(ctx context.Context, path, what, code string) (secret.Value, error) {
-	// Opening waits where the file is a pipe that nobody writes to.
-	f, err := waitFor(ctx, func() (*os.File, error) { return os.Open(path) })
-	if ctx.Err() != nil {
-		return secret.Value{}, cancelled()
-	}
-	if err != nil {
-		return secret.Value{}, fault.Newf(code, "Check the file's name and that you may read it.", "The file %s with the %s cannot be opened.", path, what).Because(err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	return readSecret(ctx, f, what, code)
-}
-
-// passphraseFromFile reads the file that CHARTKEY_PASSPHRASE_FILE names.
-func (r *run) passphraseFromFile(ctx context.Context, path string) (secret.Value, error) {
-	if info, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		fmt.Fprintf(r.Err, "note: other accounts may read the passphrase file %s: chmod 600 it.\n", path)
-	}
-	return readSecretFile(ctx, path, "passphrase", "passphrase-file")
-}
-
-// passphrase is the vault's passphrase: from the file that the environment
-// names, else asked of the person at the terminal.
-func (r *run) passphrase(ctx context.Context, isNew bool) (secret.Value, error) {
-	if path := r.Getenv("CHARTKEY_PASSPHRASE_FILE"); path != "" {
-		return r.passphraseFromFile(ctx, path)
-	}
-	if !r.Terminal {
-		return secret.Value{}, workstation.PassphraseNeeded()
-	}
-	if !isNew {
-		return r.ask(ctx, "Vault passphrase: ")
-	}
-	fmt.Fprintln(r.Err, "Choose a passphrase for the vault, of at least 8 characters. It is asked again whenever the vault is opened.")
-	first, err := r.ask(ctx, "New vault passphrase: ")
-	if err != nil {
-		return first, err
-	}
-	second, err := r.ask(ctx, "Once more: ")
-	if err == nil && !first.Equal(second) {
-		err = fault.New("usage", "The two passphrases differ.", "Run the command again.")
-	}
-	return first, err
-}
-
-// filePassphrase is passphrase without the terminal, for the window.
-func (r *run) filePassphrase(ctx context.Context, _ bool) (secret.Value, error) {
-	if path := r.Getenv("CHARTKEY_PASSPHRASE_FILE"); path != "" {
-		return r.passphraseFromFile(ctx, path)
-	}
-	return secret.Value{}, workstation.PassphraseNeeded()
-}
-
-func nobodyToAsk() *fault.Error {
-	return fault.New("usage", "Nobody can be asked here, because there is no terminal.", "Give the secret by a file or by standard input.")
-}
-
-// ask prompts without echo.
-func (r *run) ask(ctx context.Context, prompt string) (secret.Value, error) {
-	in, ok := r.In.(*os.File)
-	if !ok {
-		return secret.Value{}, nobodyToAsk()
-	}
-	state, err := term.GetState(int(in.Fd()))
-	if err != nil {
-		return secret.Value{}, nobodyToAsk().Because(err)
-	}
-	fmt.Fprint(r.Err, prompt)
-	defer fmt.Fprintln(r.Err)
-	b, err := waitFor(ctx, func() ([]byte, error) { return term.ReadPassword(int(in.Fd())) })
-	if ctx.Err() != nil {
-		return secret.Value{}, errors.Join(cancelled(), term.Restore(int(in.Fd()), state))
-	}
-	if err != nil || len(b) == 0 {
-		return secret.Value{}, fault.New("usage", "Nothing was entered.", "Run the command again.").Because(err)
-	}
-	return secret.New(b), nil
 }
 
 func (r *run) openWindow(ctx context.Context, sandbox bool) error {
