@@ -212,7 +212,7 @@ func (r *run) refreshCommand() *cobra.Command {
 func (r *run) disconnectCommand() *cobra.Command {
 	var revoke string
 	cmd := &cobra.Command{
-		Use: "disconnect REG", Short: "End the connection: tell the EHR where it listens, forget it here", Args: exactArgs("a registration"), Example: "  chartkey disconnect Sandbox",
+		Use: "disconnect REG", Short: "End the connection: tell the EHR, if it takes that, and forget it here", Args: exactArgs("a registration"), Example: "  chartkey disconnect Sandbox",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
 				d, err := w.Disconnect(cmd.Context(), args[0], workstation.RevokeMode(revoke))

@@ -123,7 +123,7 @@ func (r *run) mainJob(ctx context.Context, w *workstation.Workstation, server *s
 		return err
 	}
 	if !r.json {
-		fmt.Fprintln(r.Out, "\nconnect")
+		fmt.Fprintln(r.Out, "\nconnect (a scripted browser signs in now)")
 	}
 	signedIn := make(chan error, 1)
 	if err := r.connect(ctx, w, reg.ID, workstation.ConnectOptions{Timeout: 30 * time.Second}, func(url string) error {

@@ -110,7 +110,7 @@ func (r *run) listen(ctx context.Context, w *workstation.Workstation, at string)
 			if f.Code == "cancelled" {
 				return // by the end of the command
 			}
-			_ = r.out.print(launchFailedEvent{"failed", id, f}, func(out io.Writer) { fmt.Fprintf(out, "Failed: %s %s\n", f.Message, f.Advice) })
+			_ = r.out.print(launchFailedEvent{"failed", id, f}, func(out io.Writer) { fmt.Fprintf(out, "Failed: %s\n  → %s\n", f.Message, f.Advice) })
 		},
 	})
 	if err != nil {
@@ -151,7 +151,7 @@ func (r *run) issuerCommand() *cobra.Command {
 				return r.desk(cmd.Context(), func(w *workstation.Workstation) error { return r.issuers(cmd.Context(), w) })
 			},
 		},
-		decide("approve ISS", "Have launches from an issuer use a registration", "  chartkey issuer approve https://ehr.example/fhir --registration Mercy", "approved",
+		decide("approve ISS", "Take an issuer for another address of a registration's server", "  chartkey issuer approve https://ehr.example/fhir --registration Mercy", "approved",
 			func(c *cobra.Command) {
 				c.Flags().StringVar(&registration, "registration", "", "the `registration` whose client its launches use")
 			},

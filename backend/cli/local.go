@@ -90,7 +90,10 @@ func (r *run) vaultCommand() *cobra.Command {
 		command("unlock", "Try the key, asking for the passphrase where one guards it", func(cmd *cobra.Command, w *workstation.Workstation) error {
 			return w.UnlockVault(cmd.Context(), secret.Value{})
 		}),
-		command("use-passphrase", "Move the key from the keyring under a passphrase", func(cmd *cobra.Command, w *workstation.Workstation) error {
+		command("use-passphrase", "Guard the key by a passphrase, or change the passphrase", func(cmd *cobra.Command, w *workstation.Workstation) error {
+			if err := w.UnlockVault(cmd.Context(), secret.Value{}); err != nil && fault.Code(err) != "vault-missing" {
+				return err // the present key comes before the new passphrase
+			}
 			pass, err := r.passphrase(cmd.Context(), true)
 			if err != nil {
 				return err

@@ -14,7 +14,7 @@ import (
 )
 
 func (r *run) registrationCommand() *cobra.Command {
-	return group("registration", "Register this app's client at an EHR",
+	return group("registration", "Keep what this app is registered as at an EHR",
 		r.registrationAdd(), r.registrationList(), r.registrationShow(), r.registrationEdit(), r.registrationRemove(), r.registrationKit())
 }
 

@@ -50,7 +50,7 @@ type SandboxSignIn struct {
 func SandboxClients(server *simulator.Server) []SandboxClient {
 	out := []SandboxClient{}
 	for _, c := range server.Clients() {
-		out = append(out, SandboxClient{c.ID, c.Type, c.RedirectURIs})
+		out = append(out, SandboxClient{c.ID, c.Type, append([]string{}, c.RedirectURIs...)})
 	}
 	return out
 }

@@ -40,6 +40,9 @@ func (w *Workstation) Disconnect(ctx context.Context, ref string, mode RevokeMod
 		return Disconnection{}, fault.Newf("invalid-revoke", "Choose auto or never.", "%q is no way to disconnect.", mode)
 	}
 	reg, g, err := w.connection(ctx, ref)
+	if fault.Code(err) == "not-connected" {
+		err = fault.New("not-connected", fault.From(err).Message, "There is nothing to disconnect.")
+	}
 	if err != nil {
 		return Disconnection{}, err
 	}

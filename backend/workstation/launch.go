@@ -250,6 +250,9 @@ func (l *LaunchListener) answer(ctx context.Context, in loopback.Launch) loopbac
 		return l.tell(seen, loopback.LaunchAnswer{Status: http.StatusServiceUnavailable, Page: loopback.Page{Title: "The launch could not go on", Message: f.Message + " " + f.Advice}})
 	}
 	seen.Decision, seen.Reason = "authorize", "The issuer is that of "+reg.Name+"."
+	if why == IssuerApproved {
+		seen.Reason = "The issuer was approved for " + reg.Name + "."
+	}
 	answer := l.tell(seen, loopback.LaunchAnswer{Redirect: login.AuthorizationURL()})
 	l.w.work.Go(func() {
 		defer l.release(in.Unattended)
@@ -275,8 +278,8 @@ func (l *LaunchListener) tell(seen LaunchSeen, a loopback.LaunchAnswer) loopback
 	return a
 }
 
-// route finds the registration that an issuer's launches use. Where there is
-// none, why is the decision on the issuer, or "several".
+// route finds the registration that an issuer's launches use. why is the
+// decision on the issuer, or "several", or "" where it is the registration's own.
 func (l *LaunchListener) route(ctx context.Context, issuer string) (reg *store.Registration, why string, err error) {
 	row, err := l.w.store.FindIssuer(ctx, issuer)
 	switch {
@@ -286,7 +289,7 @@ func (l *LaunchListener) route(ctx context.Context, issuer string) (reg *store.R
 		return nil, "", err
 	case row.Decision == IssuerApproved && row.RegistrationID != nil:
 		reg, err := l.w.store.Registration(ctx, *row.RegistrationID)
-		return &reg, "", err
+		return &reg, IssuerApproved, err
 	case row.Decision == IssuerRefused:
 		return nil, IssuerRefused, nil
 	}
@@ -472,7 +475,7 @@ func (w *Workstation) learnNames(ctx context.Context, connectionID string) error
 // AcceptLaunch lets a connection be used that came from a launch which no
 // person started. Fault: not-connected.
 func (w *Workstation) AcceptLaunch(ctx context.Context, connectionID string) error {
-	gone := fault.New("not-connected", "That connection is gone.", "Launch again from the EHR.")
+	gone := fault.New("not-connected", "There is no connection with that id.", "See chartkey status for the ids, or launch again from the EHR.")
 	g, err := w.store.Grant(ctx, store.GrantParams{ID: connectionID, ProfileID: w.owner.ID})
 	if errors.Is(err, store.ErrNoRow) {
 		return gone

@@ -227,7 +227,11 @@ func (in RegistrationInput) check(secretSet bool) []FieldProblem {
 	oneOf("audience", in.Audience, "patient", "provider")
 
 	if in.FHIRBaseURL == "" {
-		bad("fhir_base_url", "The FHIR base URL is missing.", "Copy the R4 base URL from the EHR's developer page or endpoint list.")
+		advice := "Copy the R4 base URL from the EHR's developer page or endpoint list."
+		if in.EHR == "epic" {
+			advice += " For Epic's public sandbox, choose the sandbox environment and leave it empty."
+		}
+		bad("fhir_base_url", "The FHIR base URL is missing.", advice)
 	} else {
 		for _, p := range smart.CheckBaseURL(in.FHIRBaseURL) {
 			bad("fhir_base_url", p.Message, p.Advice)

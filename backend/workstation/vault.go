@@ -171,7 +171,7 @@ func (w *Workstation) newMaster(ctx context.Context, given *secret.Value) (*vaul
 	}
 	pass, err := w.passphrase(ctx, true)
 	if fault.Code(err) == "passphrase-needed" {
-		return nil, vault.Header{}, fault.New(ringErr.Code, ringErr.Message, ringErr.Advice+" Or protect the vault with a passphrase: "+PassphraseNeeded().Advice).Because(ringErr)
+		return nil, vault.Header{}, fault.New(ringErr.Code, ringErr.Message, ringErr.Advice+" For a passphrase, name a file that holds it in CHARTKEY_PASSPHRASE_FILE, or run the command in a terminal to be asked.").Because(ringErr)
 	}
 	if err != nil {
 		return nil, vault.Header{}, err
