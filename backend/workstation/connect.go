@@ -96,6 +96,16 @@ func (l *Login) comeBack() bool {
 // browser was there before.
 func (l *Login) giveUp() bool { return !l.claim.Swap(true) }
 
+// ended tells whether the outcome is known, a moment before the sign-in is taken off the list.
+func (l *Login) ended() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (l *Login) finish(s Status, err error) {
 	l.once.Do(func() {
 		l.status, l.err = s, err
@@ -264,7 +274,7 @@ func (w *Workstation) track(l *Login, under bool) {
 func (w *Workstation) Login(id string) (*Login, error) {
 	w.loginMu.Lock()
 	defer w.loginMu.Unlock()
-	if l := w.logins[id]; l != nil {
+	if l := w.logins[id]; l != nil && !l.ended() {
 		return l, nil
 	}
 	return nil, fault.New("login-not-found", "That sign-in is no longer waiting.", "Connect again.")
@@ -275,7 +285,7 @@ func (w *Workstation) LoginOf(registrationID string) *LoginInfo {
 	w.loginMu.Lock()
 	defer w.loginMu.Unlock()
 	for _, l := range w.logins {
-		if l.RegistrationID == registrationID && l.kind == standalone {
+		if l.RegistrationID == registrationID && l.kind == standalone && !l.ended() {
 			info := l.LoginInfo
 			return &info
 		}
