@@ -17,6 +17,8 @@ test('a locked vault is told, and opens with its passphrase alone', async ({ ope
   await open();
   const notice = page.getByRole('region', { name: 'Vault notice' });
   await expect(notice).toContainText('The vault is locked.');
+  // It comes a moment after the rail, and must not move it from under the pointer.
+  expect((await page.getByRole('navigation', { name: 'Places' }).boundingBox())?.y, 'where the rail begins').toBe(0);
   await expect(page.getByText('Vault locked')).toBeVisible();
   const row = page.getByRole('row', { name: /General/ });
   await expect(row).toContainText('Locked');
