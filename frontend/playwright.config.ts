@@ -6,6 +6,8 @@ export default defineConfig({
   // Sign-ins share the ports of their redirect URIs, and the sandbox has one port.
   workers: 1,
   forbidOnly: true,
+  // A shared machine can stall for seconds. A second try tells that from a defect, and the list says "flaky".
+  retries: process.env.CI ? 1 : 0,
   timeout: 120_000,
   expect: { timeout: 20_000 },
   reporter: [['list'], ['./e2e/harness/closing.ts']],
