@@ -255,7 +255,7 @@ func completion(root *cobra.Command) {
 
 // usage is the fault of a command line that cannot be understood.
 func usage(cmd *cobra.Command, what string) error {
-	return fault.New("usage", strings.ToUpper(what[:1])+what[1:]+".", "See "+cmd.CommandPath()+" --help.")
+	return fault.New("usage", sentence(what), "See "+cmd.CommandPath()+" --help.")
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {

@@ -83,7 +83,7 @@ func (w *Workstation) SaveRegistration(ctx context.Context, id string, in Regist
 	case SecretRemove:
 		row.ClientSecret = nil
 	case SecretReplace:
-		if row.ClientSecret, err = w.sealWorkstation(ctx, secretBinding(row), secret.New(in.ClientSecret)); err != nil {
+		if row.ClientSecret, err = w.seal(ctx, workstationOwner, secretBinding(row), secret.New(in.ClientSecret)); err != nil {
 			return Registration{}, nil, err
 		}
 	}

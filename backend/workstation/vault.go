@@ -240,10 +240,6 @@ func (w *Workstation) open(ctx context.Context, owner string, b vault.Binding, b
 	return k.Open(b, blob)
 }
 
-func (w *Workstation) sealWorkstation(ctx context.Context, b vault.Binding, s secret.Value) ([]byte, error) {
-	return w.seal(ctx, workstationOwner, b, s)
-}
-
 // unlocked opens the vault where that is possible: it is open, or the keyring
 // or the passphrase source, which may ask the person at a terminal, gives the key.
 func (w *Workstation) unlocked(ctx context.Context) error {
