@@ -57,6 +57,15 @@ func errPassphraseWrong() *fault.Error {
 		"Check capital letters and the keyboard layout, then try again. There is no way around a forgotten passphrase.")
 }
 
+func errPasscodeNeeded() *fault.Error {
+	return fault.New("passcode-needed", "This profile needs its passcode.", "Enter the passcode.")
+}
+
+func errPasscodeWrong() *fault.Error {
+	return fault.New("passcode-wrong", "The passcode does not open this profile.",
+		"Check capital letters and the keyboard layout, then try again. There is no way around a forgotten passcode.")
+}
+
 func errCancelled(cause error) *fault.Error {
 	return fault.New("cancelled", "The request was cancelled before it finished.", "Start it again if you still want it.").Because(cause)
 }

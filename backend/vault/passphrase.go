@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	tinksubtle "github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"github.com/tink-crypto/tink-go/v2/tink"
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/secure/precis"
 
@@ -44,7 +45,8 @@ func (c Cost) valid() bool {
 		c.MemoryKiB >= 8*uint32(c.Threads) && c.MemoryKiB <= maxMemoryKiB // 8 a thread: RFC 9106 section 3.1
 }
 
-// KDF is how a vault's passphrase becomes the key that wraps its master key.
+// KDF is how a passphrase becomes the key that wraps a vault's master key, or a
+// passcode the key that wraps a profile's data key. It is stored as JSON.
 type KDF struct {
 	// Name is "argon2id".
 	Name string `json:"name"`
@@ -76,17 +78,26 @@ func CheckNewPassphrase(passphrase secret.Value) error {
 	if passphrase.IsEmpty() {
 		return errPassphraseNeeded()
 	}
-	b, err := normalize(passphrase)
+	n, err := characters(passphrase)
 	if err != nil {
 		return fault.New("passphrase-unusable", "The passphrase has characters that cannot be used.",
 			"Use letters, digits, punctuation and spaces.")
 	}
-	defer clear(b)
-	if utf8.RuneCount(b) < minPassphrase {
+	if n < minPassphrase {
 		return fault.Newf("passphrase-too-short", "Choose a longer one; four or five unrelated words are easy to remember.",
 			"The passphrase is shorter than %d characters.", minPassphrase)
 	}
 	return nil
+}
+
+// characters counts those of a passphrase as it is used.
+func characters(passphrase secret.Value) (int, error) {
+	b, err := normalize(passphrase)
+	if err != nil {
+		return 0, err
+	}
+	defer clear(b)
+	return utf8.RuneCount(b), nil
 }
 
 // normalize brings a passphrase into the form of RFC 8265's OpaqueString, so
@@ -101,49 +112,43 @@ func normalize(passphrase secret.Value) ([]byte, error) {
 	return precis.OpaqueString.Bytes(passphrase.Bytes())
 }
 
-func (k KDF) derive(passphrase []byte) []byte {
-	return argon2.IDKey(passphrase, k.Salt, k.Time, k.MemoryKiB, k.Threads, masterKeySize)
+// binding is what a key that k guards belongs to. It covers every parameter of
+// k: a changed one is noticed whatever it does to the key.
+func (k KDF) binding(purpose string, parts ...string) []byte {
+	return bind(purpose, append(parts, k.Name, string(k.Salt),
+		strconv.FormatUint(uint64(k.Time), 10), strconv.FormatUint(uint64(k.MemoryKiB), 10), strconv.FormatUint(uint64(k.Threads), 10))...)
 }
 
-// binding covers every parameter: a changed one is noticed whatever it does to the key.
-func (k KDF) binding(vaultID string) []byte {
-	return bind("master", vaultID, k.Name, string(k.Salt),
-		strconv.FormatUint(uint64(k.Time), 10), strconv.FormatUint(uint64(k.MemoryKiB), 10), strconv.FormatUint(uint64(k.Threads), 10))
-}
-
-func (k KDF) wrap(vaultID string, passphrase secret.Value, master []byte) ([]byte, error) {
+// withKey runs f with AES-256-GCM under the key of passphrase, and clears that
+// key once f is done. It fails where f does and where normalize does.
+func (k KDF) withKey(passphrase secret.Value, f func(tink.AEAD) error) error {
 	p, err := normalize(passphrase)
 	if err != nil {
-		return nil, errPassphraseWrong()
+		return err
 	}
 	defer clear(p)
-	key := k.derive(p)
+	key := argon2.IDKey(p, k.Salt, k.Time, k.MemoryKiB, k.Threads, masterKeySize)
 	defer clear(key)
 	aead, err := tinksubtle.NewAESGCM(key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return aead.Encrypt(master, k.binding(vaultID))
+	return f(aead)
 }
 
-func (k KDF) unwrap(vaultID string, passphrase secret.Value, wrapped []byte) ([]byte, error) {
-	if passphrase.IsEmpty() {
-		return nil, errPassphraseNeeded()
-	}
-	p, err := normalize(passphrase)
-	if err != nil {
-		return nil, errPassphraseWrong()
-	}
-	defer clear(p)
-	key := k.derive(p)
-	defer clear(key)
-	aead, err := tinksubtle.NewAESGCM(key)
-	if err != nil {
-		return nil, err
-	}
-	master, err := aead.Decrypt(wrapped, k.binding(vaultID))
-	if err != nil {
-		return nil, errPassphraseWrong()
-	}
-	return master, nil
+func (k KDF) wrap(passphrase secret.Value, plain, binding []byte) (wrapped []byte, err error) {
+	err = k.withKey(passphrase, func(key tink.AEAD) (err error) {
+		wrapped, err = key.Encrypt(plain, binding)
+		return err
+	})
+	return wrapped, err
+}
+
+// unwrap gives what wrap wrapped. It fails where the passphrase or anything else is another one.
+func (k KDF) unwrap(passphrase secret.Value, wrapped, binding []byte) (plain []byte, err error) {
+	err = k.withKey(passphrase, func(key tink.AEAD) (err error) {
+		plain, err = key.Decrypt(wrapped, binding)
+		return err
+	})
+	return plain, err
 }

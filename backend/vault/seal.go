@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
@@ -16,12 +17,22 @@ import (
 const maxWrappedKey = 64 << 10
 
 // DataKey seals and opens the secrets of one owner. It is a name for a key that
-// the vault holds: once the vault is closed it answers vault-locked.
+// the vault holds: once that is forgotten or the vault closed, it answers vault-locked.
 type DataKey struct {
 	vault *Vault
 	owner string
-	id    [sha256.Size]byte
+	held  *heldKey
 }
+
+// heldKey is an unwrapped keyset. All DataKeys of one stored key share it, so
+// that none of them keeps the keyset once it is to go.
+type heldKey struct {
+	owner string
+	key   tink.AEAD // nil once forgotten; Vault.mu guards it
+}
+
+// keyID is a hash of all that is stored of a key.
+type keyID [sha256.Size]byte
 
 // Binding says where a sealed secret lives. It is authenticated, so a sealed
 // secret that was moved to another row, column, table, owner or vault does not open.
@@ -67,38 +78,91 @@ func (v *Vault) DataKey(owner string, wrapped []byte) (*DataKey, error) {
 	if owner == "" {
 		return nil, errOwner()
 	}
-	k := &DataKey{vault: v, owner: owner, id: sha256.Sum256(bind("keyset", owner, string(wrapped)))}
-	known := false
-	var primitive tink.AEAD
-	err := v.use(func() error {
-		if _, known = v.keys[k.id]; known {
-			return nil
-		}
-		if len(wrapped) == 0 || len(wrapped) > maxWrappedKey {
-			return errDamaged("A stored data key is not readable.")
-		}
-		handle, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(wrapped)), v.wrap, bind("keyset", v.id, owner))
-		if err != nil {
-			return errDamaged("A stored data key was changed or belongs elsewhere.").Because(err)
-		}
-		if primitive, err = aead.New(handle); err != nil {
-			return errDamaged("A stored data key is not readable.").Because(err)
-		}
-		return nil
-	})
+	id := keyID(sha256.Sum256(bind("keyset", owner, string(wrapped))))
+	var held *heldKey
+	if err := v.use(func() error { held = v.keys[id]; return nil }); err != nil {
+		return nil, err
+	}
+	if held != nil {
+		return &DataKey{vault: v, owner: owner, held: held}, nil
+	}
+	plain, err := v.unwrapKeyset(owner, wrapped)
 	if err != nil {
 		return nil, err
 	}
-	if known {
-		return k, nil
+	defer clear(plain)
+	key, err := readKeyset(plain)
+	if err != nil {
+		return nil, err
 	}
+	return v.hold(owner, id, key)
+}
+
+// unwrapKeyset gives the keyset in wrapped in the clear, which the caller clears.
+func (v *Vault) unwrapKeyset(owner string, wrapped []byte) (plain []byte, err error) {
+	err = v.use(func() error {
+		if len(wrapped) == 0 || len(wrapped) > maxWrappedKey {
+			return errDamaged("A stored data key is not readable.")
+		}
+		envelope, err := keyset.NewBinaryReader(bytes.NewReader(wrapped)).ReadEncrypted()
+		if err != nil {
+			return errDamaged("A stored data key is not readable.").Because(err)
+		}
+		if plain, err = v.wrap.Decrypt(envelope.GetEncryptedKeyset(), bind("keyset", v.id, owner)); err != nil {
+			return errDamaged("A stored data key was changed or belongs elsewhere.").Because(err)
+		}
+		return nil
+	})
+	return plain, err
+}
+
+// readKeyset makes of a keyset in the clear what seals and opens.
+func readKeyset(plain []byte) (tink.AEAD, error) {
+	handle, err := insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(plain)))
+	if err != nil {
+		return nil, errDamaged("A stored data key is not readable.").Because(err)
+	}
+	key, err := aead.New(handle)
+	if err != nil {
+		return nil, errDamaged("A stored data key is not readable.").Because(err)
+	}
+	return key, nil
+}
+
+// hold keeps an unwrapped key in memory.
+func (v *Vault) hold(owner string, id keyID, key tink.AEAD) (*DataKey, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.wrap == nil {
 		return nil, errLocked()
 	}
-	v.keys[k.id] = primitive
-	return k, nil
+	held := v.keys[id]
+	if held == nil {
+		held = &heldKey{owner: owner, key: key}
+		v.keys[id] = held
+	}
+	return &DataKey{vault: v, owner: owner, held: held}, nil
+}
+
+// Forget drops the key of k's owner from memory, in whichever stored form it was
+// unlocked: every DataKey of it answers vault-locked from then on, and the vault
+// stays open. It waits for a seal or open that is under way. A key that was
+// forgotten before is left alone, even if its owner has unlocked it again.
+func (v *Vault) Forget(k *DataKey) {
+	if v == nil || k == nil || k.vault != v {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if k.held.key == nil {
+		return
+	}
+	for id, held := range v.keys {
+		if held.owner == k.owner {
+			held.key = nil
+			delete(v.keys, id)
+		}
+	}
 }
 
 // Owner gives whose key this is.
@@ -136,7 +200,12 @@ func (k *DataKey) use(f func(tink.AEAD) error) error {
 	if k == nil {
 		return errLocked()
 	}
-	return k.vault.use(func() error { return f(k.vault.keys[k.id]) })
+	return k.vault.use(func() error {
+		if k.held.key == nil {
+			return errLocked()
+		}
+		return f(k.held.key)
+	})
 }
 
 func (k *DataKey) associated(b Binding) []byte {

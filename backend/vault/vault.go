@@ -13,6 +13,7 @@
 //	master key (32 random bytes, in memory while unlocked)
 //	  protected by  the keyring  |  Argon2id(passphrase) → AES-256-GCM
 //	  wraps         a Tink keyset for each owner ("workstation", a profile's id)
+//	                  inside, for a profile with a passcode: Argon2id(passcode) → AES-256-GCM
 //	                  seals      each secret, bound to vault, owner, table, column and row
 package vault
 
@@ -20,7 +21,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
@@ -127,8 +127,10 @@ type Vault struct {
 	mu     sync.RWMutex // held for reading while a key is used, for writing while keys come and go
 	master secret.Value // empty once closed
 	wrap   tink.AEAD    // AES-256-GCM under master; nil once closed
-	// keys are the unwrapped keysets, by the hash of owner and wrapped form.
-	keys map[[sha256.Size]byte]tink.AEAD
+	// keys are the data keys in memory, by a hash of what is stored of them.
+	keys map[keyID]*heldKey
+
+	deriving sync.Mutex // held while a passcode becomes a key: that takes much memory, so one at a time
 }
 
 func newVault(id string, master []byte) (*Vault, error) {
@@ -136,7 +138,7 @@ func newVault(id string, master []byte) (*Vault, error) {
 	if err != nil {
 		return nil, errDamaged("The vault's key has the wrong size.").Because(err)
 	}
-	return &Vault{id: id, master: secret.Own(master), wrap: wrap, keys: map[[sha256.Size]byte]tink.AEAD{}}, nil
+	return &Vault{id: id, master: secret.Own(master), wrap: wrap, keys: map[keyID]*heldKey{}}, nil
 }
 
 // create makes a vault with a new master key. An empty id means a new one.
@@ -223,9 +225,12 @@ func UnlockWithPassphrase(h Header, passphrase secret.Value) (*Vault, error) {
 		return nil, fault.New("keyring-protected", "This vault is protected by the keyring, not by a passphrase.",
 			"Unlock it with the keyring.")
 	}
-	master, err := h.KDF.unwrap(h.VaultID, passphrase, h.WrappedMaster)
+	if passphrase.IsEmpty() {
+		return nil, errPassphraseNeeded()
+	}
+	master, err := h.KDF.unwrap(passphrase, h.WrappedMaster, h.KDF.binding("master", h.VaultID))
 	if err != nil {
-		return nil, err
+		return nil, errPassphraseWrong()
 	}
 	v, err := newVault(h.VaultID, master)
 	if err != nil {
@@ -261,7 +266,7 @@ func (v *Vault) ProtectWithPassphrase(passphrase secret.Value, cost Cost) (Heade
 	}
 	h := Header{Version: headerVersion, VaultID: v.ID(), Protection: ByPassphrase, KDF: &kdf}
 	err = v.use(func() error {
-		if h.WrappedMaster, err = kdf.wrap(v.id, passphrase, v.master.Bytes()); err != nil {
+		if h.WrappedMaster, err = kdf.wrap(passphrase, v.master.Bytes(), kdf.binding("master", v.id)); err != nil {
 			return err
 		}
 		h.Check, err = v.wrap.Encrypt([]byte(checkValue), bind("check", v.id))
@@ -306,6 +311,9 @@ func (v *Vault) Close() {
 	defer v.mu.Unlock()
 	v.master.Wipe()
 	v.wrap = nil
+	for _, held := range v.keys {
+		held.key = nil // a DataKey may outlive the vault, and must not keep the key
+	}
 	clear(v.keys)
 }
 
