@@ -124,6 +124,9 @@ func (v *Vault) ChangePasscode(owner string, k WrappedKey, old, next secret.Valu
 		return WrappedKey{}, err
 	}
 	defer clear(plain)
+	if _, err := readKeyset(plain); err != nil {
+		return WrappedKey{}, err
+	}
 	return v.lock(owner, plain, next, cost)
 }
 
