@@ -1,8 +1,8 @@
 // Package scope knows the SMART scope grammar, versions 1 and 2, and what
-// scopes mean: which accesses one allows, when one set covers another, and
-// which set to ask for in a given context. It knows nothing of tokens,
-// servers or storage. Source: SMART App Launch 2.2, "Scopes and Launch
-// Context".
+// scopes mean: which accesses one allows, how to say that in a sentence, how
+// one set differs from another, and which set to ask for in a given context.
+// It knows nothing of tokens, servers or storage. Source: SMART App Launch 2.2,
+// "Scopes and Launch Context".
 package scope
 
 import (

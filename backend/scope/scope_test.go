@@ -101,6 +101,12 @@ func TestCoversByMeaning(t *testing.T) {
 		{"launch/patient", "launch", false},
 		{"b a", "a b", true},
 		{"openid", "offline_access", false},
+		{"patient/Observation.rs?category=laboratory,vital-signs", "patient/Observation.rs?category=laboratory", true},
+		{"patient/Observation.rs?category=laboratory", "patient/Observation.rs?category=laboratory,vital-signs", false},
+		{"patient/Observation.rs?category=laboratory", lab, true},
+		{lab, "patient/Observation.rs?category=laboratory", false},
+		{"patient/Observation.rs?category=laboratory", "patient/Observation.rs?category=a|", false},
+		{"patient/Observation.rs?category=a,", "patient/Observation.rs?category=b", false},
 	} {
 		if got := set(t, c.have).CoversAll(set(t, c.want)); got != c.covers {
 			t.Errorf("%q covers %q: %v", c.have, c.want, got)
@@ -115,25 +121,48 @@ func TestWithoutNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestDefaultAsksForNoWildcardAndNoMixedContexts(t *testing.T) {
-	for _, audience := range []string{"patient", "provider"} {
+func TestDefaultFollowsWhoSignsIn(t *testing.T) {
+	for _, c := range []struct {
+		choices   scope.Choices
+		has, lack []string
+	}{
+		{scope.Choices{Audience: "patient", OfflineAccess: true}, []string{"openid", "fhirUser", "offline_access", "launch/patient", "patient/Patient.rs"}, []string{"launch", "user/Patient.rs"}},
+		{scope.Choices{Audience: "patient"}, []string{"openid", "fhirUser", "launch/patient"}, []string{"offline_access", "online_access"}},
+		{scope.Choices{Audience: "provider", OfflineAccess: true}, []string{"openid", "fhirUser", "offline_access", "user/Patient.rs"}, []string{"launch/patient", "patient/Patient.rs"}},
+		{scope.Choices{Audience: "provider", PatientNeeded: true}, []string{"openid", "fhirUser", "launch/patient", "user/Patient.rs"}, []string{"offline_access", "patient/Patient.rs"}},
+	} {
 		for _, v := range []scope.Version{scope.V1, scope.V2} {
-			d := scope.Default(audience, v)
-			if strings.Contains(d.String(), "*") {
-				t.Errorf("%s: %s", audience, d)
+			c.choices.Version = v
+			d := c.choices.Default()
+			for _, want := range c.has {
+				if !d.Has(set(t, want).In(v).String()) {
+					t.Errorf("%+v lacks %s: %s", c.choices, want, d)
+				}
 			}
-			if strings.Contains(d.String(), "patient/P") == strings.Contains(d.String(), "user/") {
-				t.Errorf("%s: both contexts or neither: %s", audience, d)
+			for _, not := range c.lack {
+				if d.Has(set(t, not).In(v).String()) {
+					t.Errorf("%+v asks for %s: %s", c.choices, not, d)
+				}
+			}
+			if strings.Contains(d.String(), "*") || d.Mixed() || len(d.Warnings(c.choices.Audience, false)) > 0 {
+				t.Errorf("%+v: %s: %q", c.choices, d, d.Warnings(c.choices.Audience, false))
 			}
 			for _, s := range d {
 				if s.Kind == scope.Resource && s.Version != v {
 					t.Errorf("%s is not in version %d", s, v)
 				}
 			}
+			launch := d.ForLaunch()
+			if launch[0].Text != "launch" || launch.Has("launch/patient") || launch.Has("offline_access") != c.choices.OfflineAccess || len(launch.Warnings(c.choices.Audience, true)) > 0 {
+				t.Errorf("%+v at an EHR launch: %s: %q", c.choices, launch, launch.Warnings(c.choices.Audience, true))
+			}
 		}
-	}
-	if !scope.Default("patient", scope.V1).CoversAll(scope.Default("patient", scope.V2)) {
-		t.Error("the two versions of a default do not mean the same")
+		c.choices.Version = scope.V1
+		v1 := c.choices.Default()
+		c.choices.Version = scope.V2
+		if !v1.CoversAll(c.choices.Default()) {
+			t.Errorf("the two versions of %+v do not mean the same", c.choices)
+		}
 	}
 }
 

@@ -58,13 +58,26 @@ func (set Set) missing(context, typ string, p Permission, query map[string][]str
 	return p
 }
 
-// within tells whether every restriction of outer also stands in inner.
+// within tells whether every restriction of outer also stands in inner, there
+// or narrower: fewer codes in a list, or a code with its system (FHIR R4,
+// "token" search parameters).
 func within(inner, outer map[string][]string) bool {
 	for name, values := range outer {
 		for _, v := range values {
-			if !slices.Contains(inner[name], v) {
+			if !slices.ContainsFunc(inner[name], func(i string) bool { return narrower(i, v) }) {
 				return false
 			}
+		}
+	}
+	return true
+}
+
+func narrower(inner, outer string) bool {
+	of := strings.Split(outer, ",")
+	for one := range strings.SplitSeq(inner, ",") {
+		_, code, _ := strings.Cut(one, "|")
+		if !slices.Contains(of, one) && (code == "" || !slices.Contains(of, code)) {
+			return false
 		}
 	}
 	return true
@@ -149,19 +162,44 @@ var readable = []string{
 	"Immunization", "MedicationRequest", "Observation", "Procedure",
 }
 
-// Default gives the set to ask for where the registration names none.
+// Choices are what a registration says of itself that its scopes follow from.
+type Choices struct {
+	// Audience is who signs in: "patient" or "provider".
+	Audience string
+	// PatientNeeded has a provider choose a patient at the sign-in. A patient's
+	// own sign-in names one in any case.
+	PatientNeeded bool
+	// OfflineAccess asks for access that outlasts the sign-in.
+	OfflineAccess bool
+	// Version is the grammar that the server knows.
+	Version Version
+}
+
+// Default gives the set to ask for where the registration chooses nothing.
 // audience is "patient" or "provider".
 func Default(audience string, v Version) Set {
-	context, texts := "user", []string{"openid", "fhirUser", "offline_access"}
-	if audience == "patient" {
+	return Choices{Audience: audience, OfflineAccess: true, Version: v}.Default()
+}
+
+// Default gives the set to ask for at a standalone sign-in where the
+// registration names none: patient/ with launch/patient for a patient's
+// account, user/ for a provider's. The two are never mixed.
+func (c Choices) Default() Set {
+	context, texts := "user", []string{"openid", "fhirUser"}
+	if c.OfflineAccess {
+		texts = append(texts, "offline_access")
+	}
+	if c.Audience == "patient" {
 		context = "patient"
+	}
+	if c.Audience == "patient" || c.PatientNeeded {
 		texts = append(texts, "launch/patient")
 	}
 	texts = append(texts, context+"/Patient.rs", context+"/Practitioner.r")
 	for _, typ := range readable {
 		texts = append(texts, context+"/"+typ+".rs")
 	}
-	return Grammar(texts).In(v)
+	return Grammar(texts).In(c.Version)
 }
 
 // ForLaunch gives the set as an EHR launch asks for it: "launch" in place of
