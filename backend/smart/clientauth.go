@@ -4,11 +4,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/network"
 	"chartkey/backend/secret"
-
-	"golang.org/x/oauth2"
 )
 
 // ClientType is how the app is registered at the EHR.
@@ -16,9 +16,8 @@ type ClientType string
 
 // The client types of SMART App Launch.
 const (
-	Public                ClientType = "public"
-	ConfidentialSymmetric ClientType = "confidential-symmetric"
-	// ConfidentialAsymmetric is refused for now, with a fault that says so.
+	Public                 ClientType = "public"
+	ConfidentialSymmetric  ClientType = "confidential-symmetric"
 	ConfidentialAsymmetric ClientType = "confidential-asymmetric"
 )
 
@@ -28,10 +27,11 @@ type AuthMethod string
 // The methods. RFC 6749 section 2.3.1 has ID and secret form-encoded before
 // they are put in a Basic header; some servers want them raw.
 const (
-	AuthNone     AuthMethod = "none"
-	AuthBasic    AuthMethod = "client_secret_basic"
-	AuthBasicRaw AuthMethod = "client_secret_basic_raw"
-	AuthPost     AuthMethod = "client_secret_post"
+	AuthNone          AuthMethod = "none"
+	AuthBasic         AuthMethod = "client_secret_basic"
+	AuthBasicRaw      AuthMethod = "client_secret_basic_raw"
+	AuthPost          AuthMethod = "client_secret_post"
+	AuthPrivateKeyJWT AuthMethod = "private_key_jwt"
 )
 
 // ClientAuth is who the client is. Method is what worked before
@@ -39,14 +39,24 @@ const (
 type ClientAuth struct {
 	Type     ClientType
 	ClientID string
-	Secret   secret.Value
-	Method   AuthMethod
+	// Secret is that of a confidential-symmetric client.
+	Secret secret.Value
+	Method AuthMethod
+	// Key signs for a confidential-asymmetric client. Of several keys the
+	// caller gives the one to use.
+	Key ClientKey
+	// JWKSURL, where set, is named in each assertion (jku). It must be the one
+	// that is registered, to the letter.
+	JWKSURL string
+	// ClockOffset is how far the server's clock is ahead of this workstation's
+	// (TokenResponse.ServerClockOffset): assertions are dated by the server's.
+	ClockOffset time.Duration
 }
 
 // methods gives the methods to try, in order; the second only after the first
 // was answered with invalid_client. There is a second only where it sends
 // something else than the first.
-func (a ClientAuth) methods(cfg Configuration) ([]AuthMethod, error) {
+func (a ClientAuth) methods(cfg Configuration) ([]AuthMethod, *fault.Error) {
 	if a.ClientID == "" {
 		return nil, fault.New("client-id-missing", "The registration has no client ID.", "Enter the client ID that the EHR shows for the app.")
 	}
@@ -55,10 +65,9 @@ func (a ClientAuth) methods(cfg Configuration) ([]AuthMethod, error) {
 		return []AuthMethod{AuthNone}, nil
 	case ConfidentialSymmetric:
 	case ConfidentialAsymmetric:
-		return nil, fault.New("client-type-unavailable", "Chartkey cannot yet sign in as a confidential client with a key pair.",
-			"Register the app as public, or as confidential with a client secret.")
+		return []AuthMethod{AuthPrivateKeyJWT}, a.checkKey()
 	default:
-		return nil, fault.Newf("client-type-unknown", "Choose public or confidential-symmetric.", "The client type %q is not known.", string(a.Type))
+		return nil, fault.Newf("client-type-unknown", "Choose public, confidential-symmetric or confidential-asymmetric.", "The client type %q is not known.", string(a.Type))
 	}
 	if a.Secret.IsEmpty() {
 		return nil, fault.New("client-secret-missing", "The registration is confidential and has no client secret.",
@@ -77,38 +86,44 @@ func (a ClientAuth) methods(cfg Configuration) ([]AuthMethod, error) {
 	return []AuthMethod{AuthBasic, AuthBasicRaw}, nil
 }
 
-// oauth gives the method in the terms of x/oauth2, which knows all but the raw one.
-func (a ClientAuth) oauth(cfg Configuration, m AuthMethod) *oauth2.Config {
-	config := &oauth2.Config{
-		ClientID: a.ClientID,
-		Endpoint: oauth2.Endpoint{AuthURL: cfg.AuthorizationEndpoint, TokenURL: cfg.TokenEndpoint, AuthStyle: oauth2.AuthStyleInHeader},
+// checkKey tells whether an asymmetric client can sign.
+func (a ClientAuth) checkKey() *fault.Error {
+	if a.Key.IsZero() {
+		return noKey()
 	}
-	if m == AuthNone || m == AuthPost {
-		config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+	if u, err := url.Parse(a.JWKSURL); a.JWKSURL != "" && (err != nil || !network.MaySend(u)) {
+		return fault.New("client-jwks-url", "The JWKS URL of the registration is not an https address.", "Enter it as it is registered at the EHR, or leave it out.")
 	}
-	if m != AuthNone {
-		config.ClientSecret = a.Secret.Reveal()
-	}
-	return config
+	return nil
 }
 
-// sign authenticates a request that this package builds itself.
-func (a ClientAuth) sign(req *http.Request, m AuthMethod) {
-	switch m {
-	case AuthBasic:
-		req.SetBasicAuth(url.QueryEscape(a.ClientID), url.QueryEscape(a.Secret.Reveal()))
-	case AuthBasicRaw:
-		req.SetBasicAuth(a.ClientID, a.Secret.Reveal())
-	}
-}
-
-// form adds what a method puts in the body.
-func (a ClientAuth) form(v url.Values, m AuthMethod) {
+// sign puts into a form and its header what a method shows, and gives the
+// assertion where there is one: it must not be quoted.
+func (c *Client) sign(a ClientAuth, m AuthMethod, audience string, form url.Values, header http.Header) (secret.Value, *fault.Error) {
 	switch m {
 	case AuthNone:
-		v.Set("client_id", a.ClientID)
+		form.Set("client_id", a.ClientID)
 	case AuthPost:
-		v.Set("client_id", a.ClientID)
-		v.Set("client_secret", a.Secret.Reveal())
+		form.Set("client_id", a.ClientID)
+		form.Set("client_secret", a.Secret.Reveal())
+	case AuthBasic:
+		basic(header, url.QueryEscape(a.ClientID), url.QueryEscape(a.Secret.Reveal()))
+	case AuthBasicRaw:
+		basic(header, a.ClientID, a.Secret.Reveal())
+	case AuthPrivateKeyJWT:
+		// No client_id: the assertion says it (SMART App Launch 2.2).
+		assertion, f := c.assertion(a, audience)
+		if f != nil {
+			return secret.Value{}, f
+		}
+		form.Set("client_assertion_type", assertionType)
+		form.Set("client_assertion", assertion.Reveal())
+		return assertion, nil
 	}
+	return secret.Value{}, nil
+}
+
+func basic(header http.Header, id, password string) {
+	r := http.Request{Header: header}
+	r.SetBasicAuth(id, password)
 }

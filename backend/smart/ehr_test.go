@@ -96,7 +96,7 @@ func says(status int, body string) http.HandlerFunc {
 
 var public = smart.ClientAuth{Type: smart.Public, ClientID: "my-app"}
 
-func scopes(t *testing.T, text string) scope.Set {
+func scopes(t testing.TB, text string) scope.Set {
 	t.Helper()
 	s, errs := scope.ParseList(text)
 	if errs != nil {

@@ -1,7 +1,7 @@
 // Package smart is the SMART App Launch client protocol: discovery, the
 // authorization request and its callback, code exchange, refresh, client
-// authentication, the id_token, and revocation. Values go in and values come
-// out. It keeps nothing: it knows no disk, no window and no registration, and
+// authentication and the keys for it, the id_token, and revocation. Values go in
+// and values come out. It keeps nothing: it knows no disk, no window and no registration, and
 // the caller owns one-use states, storage of tokens, and the decision when to
 // refresh.
 //

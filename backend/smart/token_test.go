@@ -341,7 +341,7 @@ func TestClientAuthentication(t *testing.T) {
 		{"public", public, nil, says(200, good), []string{""}, smart.AuthNone, ""},
 		{"no secret", smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "my-app"}, nil, refuse, nil, "", "client-secret-missing"},
 		{"no client ID", smart.ClientAuth{Type: smart.Public}, nil, refuse, nil, "", "client-id-missing"},
-		{"asymmetric", smart.ClientAuth{Type: smart.ConfidentialAsymmetric, ClientID: "my-app"}, nil, refuse, nil, "", "client-type-unavailable"},
+		{"asymmetric without a key", smart.ClientAuth{Type: smart.ConfidentialAsymmetric, ClientID: "my-app"}, nil, refuse, nil, "", "client-key-missing"},
 		{"unknown type", smart.ClientAuth{Type: "x", ClientID: "my-app"}, nil, refuse, nil, "", "client-type-unknown"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
