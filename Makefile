@@ -119,7 +119,7 @@ test-go: need-go | race-packages ## Go tests with the race detector
 
 # Only the tests that the tag brings; the others were run already.
 SYSTEM_TESTS = $(shell grep -rlE --include='*_test.go' '^//go:build.*system' backend)
-test-keyring: need-go | race-packages keyring-packages ## Go tests against a real Secret Service (Linux)
+test-keyring: need-go | race-packages keyring-packages ## Go tests against a real keyring and other programs of the system (Linux)
 ifeq ($(SYSTEM),Linux)
 	CGO_ENABLED=1 go test -race -tags headless,system -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(SYSTEM_TESTS) | paste -sd'|'))\$$" $(addprefix ./,$(sort $(dir $(SYSTEM_TESTS))))
 endif

@@ -2,7 +2,6 @@ package network_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -119,25 +118,6 @@ func TestTheDefaultClientFollowsNoRedirect(t *testing.T) {
 	}
 	if asked != 1 {
 		t.Errorf("%d requests", asked)
-	}
-}
-
-func TestOldTLSIsRefused(t *testing.T) {
-	for version, want := range map[uint16]string{tls.VersionTLS11: network.CodeTLSFailed, tls.VersionTLS12: ""} {
-		server := httptest.NewUnstartedServer(http.NotFoundHandler())
-		server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version}
-		server.StartTLS()
-		defer server.Close()
-		client := network.NewClient()
-		client.Transport.(*http.Transport).TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-		err := get(t, client, server.URL, 20*time.Second)
-		got := ""
-		if err != nil {
-			got = network.Fault(err, "x").Code
-		}
-		if got != want {
-			t.Errorf("version %x: %q, %v", version, got, err)
-		}
 	}
 }
 
