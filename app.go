@@ -155,17 +155,59 @@ func (a *App) InspectIssuer(iss string) (smart.Configuration, error) {
 	return a.session.InspectIssuer(iss)
 }
 
-// AcceptLaunch lets a connection be used that no person started.
-func (a *App) AcceptLaunch(connectionID string) error { return a.session.AcceptLaunch(connectionID) }
+// AcceptConnection lets a connection be used that waits for it.
+func (a *App) AcceptConnection(connectionID string) error {
+	return a.session.AcceptConnection(connectionID)
+}
+
+// SeatPage tells who acts at this workstation and who else could, and the policy.
+func (a *App) SeatPage() (session.SeatPage, error) { return a.session.SeatPage() }
+
+// Touch tells that a person is there, so that the window does not lock itself.
+func (a *App) Touch() { a.session.Touch() }
+
+// Lock locks the window.
+func (a *App) Lock() error { return a.session.Lock("by hand") }
+
+// Unlock signs a profile in, by id; "" is the one that is there. What is not
+// needed is empty: the vault's passphrase, the passcode, or a first passcode.
+func (a *App) Unlock(profile, passphrase, passcode, newPasscode string) error {
+	return a.session.Unlock(profile, secret.New(passphrase), secret.New(passcode), secret.New(newPasscode))
+}
+
+// AddProfile adds a person. own is the passcode of the admin, where one is needed from now on.
+func (a *App) AddProfile(name, role, passcode, own string) (workstation.Profile, error) {
+	return a.session.AddProfile(name, role, secret.New(passcode), secret.New(own))
+}
+
+// RemoveProfile removes a person with their key and connections.
+func (a *App) RemoveProfile(id string) error { return a.session.RemoveProfile(id) }
+
+// ResetPasscode takes a person's passcode and key away.
+func (a *App) ResetPasscode(id string) error { return a.session.ResetPasscode(id) }
+
+// RevokeConnections ends a person's connections by their own passcode.
+func (a *App) RevokeConnections(id, passcode string) ([]workstation.Disconnection, error) {
+	return a.session.RevokeConnections(id, secret.New(passcode))
+}
+
+// ChangePasscode changes the passcode of the profile that is signed in.
+func (a *App) ChangePasscode(old, next string) error {
+	return a.session.ChangePasscode(secret.New(old), secret.New(next))
+}
+
+// SetPolicy changes what an admin decides for everybody.
+func (a *App) SetPolicy(p workstation.Policy) error { return a.session.SetPolicy(p) }
+
+// ActivityPage gives the latest activities, and checks the whole record.
+func (a *App) ActivityPage() (session.ActivityPage, error) { return a.session.ActivityPage() }
+
+// ExportAudit saves the activity record where the person says: "ndjson" or "fhir".
+func (a *App) ExportAudit(format string) (string, error) { return a.session.ExportAudit(format) }
 
 // VaultStatus tells how the encryption key fares.
 func (a *App) VaultStatus() (workstation.VaultStatus, error) {
 	return a.desk.VaultStatus(context.Background())
-}
-
-// VaultUnlock unlocks by a passphrase or, with none, by the keyring.
-func (a *App) VaultUnlock(passphrase string) error {
-	return a.session.UnlockVault(secret.New(passphrase))
 }
 
 // VaultCreate makes a vault under a passphrase.

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sync"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/cli"
 	"chartkey/backend/fault"
 	"chartkey/backend/session"
@@ -40,13 +41,13 @@ func openWindow(ctx context.Context, o cli.WindowOptions) error {
 	if err != nil {
 		return err
 	}
-	desk, err := workstation.Open(ctx, workstation.Options{Home: o.Home, Keyring: vault.NewKeyring(vault.KeyringOptions{}), Passphrase: o.Passphrase, Log: o.Log})
+	desk, err := workstation.Open(ctx, workstation.Options{Home: o.Home, Keyring: vault.NewKeyring(vault.KeyringOptions{}), Passphrase: o.Passphrase, Log: o.Log, Origin: audit.FromWindow, Version: version})
 	if err != nil {
 		return err
 	}
 	// The page may call before Wails has told that the window is there, so the session exists first.
 	shown := &window{ready: make(chan struct{})}
-	app := &App{desk: desk, session: session.New(desk, session.Hooks{Emit: shown.emit, OpenBrowser: browser.OpenURL, Copy: shown.copy}, simulator.DefaultPort)}
+	app := &App{desk: desk, session: session.New(desk, session.Hooks{Emit: shown.emit, OpenBrowser: browser.OpenURL, Copy: shown.copy, SaveFile: shown.saveFile}, simulator.DefaultPort)}
 	err = wails.Run(&options.App{
 		Title: "Chartkey", Width: 1120, Height: 760, MinWidth: 880, MinHeight: 600,
 		// The window shows when the page is ready, so that nobody sees it empty.
@@ -113,6 +114,18 @@ func (w *window) while(do func(context.Context)) {
 
 func (w *window) emit(name string, data any) {
 	w.while(func(ctx context.Context) { wails_runtime.EventsEmit(ctx, name, data) })
+}
+
+// saveFile asks where to save. It is not in while: the person may take their time.
+func (w *window) saveFile(suggested string) (string, error) {
+	<-w.ready
+	w.mu.Lock()
+	ctx, closed := w.ctx, w.closed
+	w.mu.Unlock()
+	if closed {
+		return "", nil
+	}
+	return wails_runtime.SaveFileDialog(ctx, wails_runtime.SaveDialogOptions{DefaultFilename: suggested})
 }
 
 func (w *window) copy(text string) (err error) {

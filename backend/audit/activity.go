@@ -14,7 +14,7 @@ type Activity struct {
 	Entry
 	// EndedAt is when it ended. It is zero for what happened at once on this
 	// computer, and for what has not ended: a started action whose process died stays so.
-	EndedAt time.Time `json:"ended_at,omitzero"`
+	EndedAt time.Time `json:"ended_at,omitzero" ts_type:"string"`
 	// EndSeq is the entry that tells of the end.
 	EndSeq int64 `json:"end_seq,omitzero"`
 }

@@ -117,7 +117,7 @@ type Entry struct {
 	// Seq counts the entries from 1 without a gap. Append gives it.
 	Seq int64 `json:"seq,omitzero"`
 	// At is when, in UTC to the millisecond.
-	At time.Time `json:"at"`
+	At time.Time `json:"at" ts_type:"string"`
 	// ProfileID, ProfileName and Role are who, as they were then. They are empty for the workstation itself.
 	ProfileID   string `json:"profile_id,omitzero"`
 	ProfileName string `json:"profile_name,omitzero"`

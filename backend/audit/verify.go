@@ -28,9 +28,9 @@ type Result struct {
 	Removed int64 `json:"removed"`
 	// DamagedTo is the last entry that nothing vouches for, where a person has resealed a damaged record at DamagedAt.
 	DamagedTo int64     `json:"damaged_to,omitzero"`
-	DamagedAt time.Time `json:"damaged_at,omitzero"`
+	DamagedAt time.Time `json:"damaged_at,omitzero" ts_type:"string"`
 	// Anchor is the sealed end of a whole record, to be kept elsewhere.
-	Anchor Anchor `json:"anchor,omitzero"`
+	Anchor Anchor `json:"anchor,omitzero" ts_type:"string"`
 }
 
 // Whole tells that no entry was changed, removed, moved or added.

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/secret"
 	"chartkey/backend/vault"
@@ -39,13 +40,14 @@ var notReady = []string{
 	"no-window", "no-display", "data-folder-unusable", "store-newer", "store-damaged", "store-unavailable", "store-busy", "disk-full",
 	"keyring-unavailable", "keyring-locked", "keyring-entry-missing", "keyring-entry-mismatch", "keyring-timeout",
 	"passphrase-needed", "passphrase-wrong", "passphrase-file", "vault-locked", "vault-damaged", "vault-missing", "vault-busy", "vault-too-new",
+	"passcode-needed", "passcode-wrong", "passcode-delayed", "passcode-not-set", "passcode-file",
 	"ports-taken", "port-taken", "launch-port-taken", "listener-off", "window-failed",
 }
 
 // invalidInput are the faults of what was entered.
 var invalidInput = []string{
 	"usage", "invalid-registration", "invalid-scopes", "invalid-audience", "invalid-layer", "invalid-revoke", "invalid-secret-source", "invalid-clients",
-	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "redirect-uri-unsupported", "redirect-uri-missing", "user-not-found", "confirmation-needed", "vault-exists", "passphrase-too-short", "passphrase-unusable", "fhir-path-invalid", "fhir-other-server",
+	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "redirect-uri-unsupported", "redirect-uri-missing", "user-not-found", "user-exists", "invalid-user", "own-profile", "invalid-policy", "invalid-format", "audit-anchor-invalid", "passcode-too-short", "passcode-unusable", "passcode-exists", "confirmation-needed", "vault-exists", "passphrase-too-short", "passphrase-unusable", "fhir-path-invalid", "fhir-other-server",
 }
 
 // Streams are what a run of the command line reads, writes and asks.
@@ -188,7 +190,7 @@ func (r *run) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	root.AddCommand(
 		r.versionCommand(), r.windowCommand(), r.demoCommand(), r.registrationCommand(), r.connectCommand(), r.statusCommand(), r.testCommand(),
-		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.listenCommand(), r.issuerCommand(), r.launchCommand(), r.acceptCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(),
+		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.listenCommand(), r.issuerCommand(), r.launchCommand(), r.acceptCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(), r.userCommand(), r.policyCommand(), r.auditCommand(),
 	)
 	for _, c := range allCommands(root) {
 		if strings.Contains(c.Use, "REG") {
@@ -334,12 +336,12 @@ func (r *run) desk(ctx context.Context, do func(w *workstation.Workstation) erro
 	if err != nil {
 		return err
 	}
-	w, err := workstation.Open(ctx, workstation.Options{Home: home, Keyring: vault.NewKeyring(vault.KeyringOptions{}), Passphrase: r.passphrase, Log: r.log()})
+	w, err := workstation.Open(ctx, workstation.Options{Home: home, Keyring: vault.NewKeyring(vault.KeyringOptions{}), Passphrase: r.passphrase, StoredPassphrase: r.filePassphrase, Passcode: r.passcode, Log: r.log(), Origin: audit.FromCommandLine, Version: r.build.Version})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	if err := w.RequireProfile(r.user); err != nil {
+	if err := w.ActAs(ctx, r.user); err != nil {
 		return err
 	}
 	return do(w)

@@ -50,10 +50,23 @@ func (r *run) connectCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.As, "as", "", "sign in as a patient or a provider, whatever the registration says")
+	cmd.Flags().BoolVar(&o.AnyAccount, "any-account", false, "take another account than the last time without being asked")
 	cmd.Flags().BoolVar(&noBrowser, "no-browser", false, "only print the address to open")
 	cmd.Flags().StringVar(&scopes, "scopes", "", "the `scopes` to ask for in place of the registration's")
 	cmd.Flags().DurationVar(&o.Timeout, "timeout", workstation.DefaultConnectTimeout, "how long to wait for the sign-in, at most 10m")
 	return cmd
+}
+
+// acceptAccount asks whether another account than the last time is meant.
+func (r *run) acceptAccount(ctx context.Context, w *workstation.Workstation, waiting workstation.Status, cause error) (workstation.Status, error) {
+	r.out.note(workstation.Fault(cause).Message)
+	if err := r.confirm(ctx, "Use this account from now on? [y/N] "); err != nil {
+		return waiting, cause
+	}
+	if err := w.AcceptConnection(ctx, *waiting.ConnectionID); err != nil {
+		return waiting, err
+	}
+	return w.Status(ctx, waiting.RegistrationID)
 }
 
 // connect signs in; open takes the address to a browser, or is nil.
@@ -76,6 +89,11 @@ func (r *run) connect(ctx context.Context, w *workstation.Workstation, ref strin
 		}()
 	}
 	status, err := login.Wait(ctx)
+	if fault.Code(err) == "account-changed" && r.Terminal && !r.json {
+		if status, err = r.acceptAccount(ctx, w, status, err); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}

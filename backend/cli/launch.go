@@ -235,13 +235,14 @@ func (r *run) launchCommand() *cobra.Command {
 
 func (r *run) acceptCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "accept CONNECTION", Short: "Use a connection whose launch no person started", Args: exactArgs("a connection's id"),
+		Use: "accept CONNECTION", Short: "Use a connection that waits for somebody to look at it", Args: exactArgs("a connection's id"),
 		Example: "  chartkey status\n  chartkey accept 0f6ad9a8-3f0e-4f9b-8f57-5d7f6d1a8a10",
-		Long: "A web page can launch by itself. Such a connection waits until somebody has looked whose\n" +
-			"account and which patient it is (chartkey status), and accepts it or disconnects it.",
+		Long: "A web page can launch by itself, and a sign-in can be of another account than the last time.\n" +
+			"Such a connection waits until somebody has looked whose account and which patient it is\n" +
+			"(chartkey status), and accepts it or disconnects it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
-				if err := w.AcceptLaunch(cmd.Context(), args[0]); err != nil {
+				if err := w.AcceptConnection(cmd.Context(), args[0]); err != nil {
 					return err
 				}
 				s, err := w.Status(cmd.Context(), args[0])

@@ -1,12 +1,12 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
 
 	"chartkey/backend/fault"
-	"chartkey/backend/secret"
 	"chartkey/backend/workstation"
 
 	"github.com/spf13/cobra"
@@ -62,6 +62,29 @@ func (r *run) doctorCommand() *cobra.Command {
 	}
 }
 
+// unlock ends a lock. A profile that has no passcode and needs one chooses it now.
+func (r *run) unlock(ctx context.Context, w *workstation.Workstation) error {
+	s, err := w.Seat(ctx)
+	if err != nil {
+		return err
+	}
+	request := workstation.UnlockRequest{Profile: r.user}
+	if err = w.Unlock(ctx, request); err == nil && !s.Locked {
+		if v, err := w.VaultStatus(ctx); err != nil {
+			return err
+		} else if v.State == "none" {
+			return fault.New("vault-missing", "There is no vault to unlock yet.", "Connect, or store a client secret: that makes one.")
+		}
+	}
+	if fault.Code(err) != "passcode-not-set" || !r.Terminal {
+		return err
+	}
+	if request.NewPasscode, err = r.newPasscode(ctx, s.Profile); err != nil {
+		return err
+	}
+	return w.Unlock(ctx, request)
+}
+
 func (r *run) vaultCommand() *cobra.Command {
 	command := func(use, short string, do func(cmd *cobra.Command, w *workstation.Workstation) error) *cobra.Command {
 		return &cobra.Command{Use: use, Short: short, Args: noArgs, Example: "  chartkey vault " + use, RunE: func(cmd *cobra.Command, _ []string) error {
@@ -87,12 +110,17 @@ func (r *run) vaultCommand() *cobra.Command {
 	}
 	return group("vault", "See and change how the encryption key is kept",
 		command("status", "Show whether the key is there, and what guards it", nil),
-		command("unlock", "Try the key, asking for the passphrase where one guards it", func(cmd *cobra.Command, w *workstation.Workstation) error {
-			return w.UnlockVault(cmd.Context(), secret.Value{})
+		command("lock", "Lock every Chartkey that has this data folder open, until it is unlocked", func(cmd *cobra.Command, w *workstation.Workstation) error {
+			return w.LockEverywhere(cmd.Context())
+		}),
+		command("unlock", "End the lock, asking for the passphrase and the passcode where there are any", func(cmd *cobra.Command, w *workstation.Workstation) error {
+			return r.unlock(cmd.Context(), w)
 		}),
 		command("use-passphrase", "Guard the key by a passphrase, or change the passphrase", func(cmd *cobra.Command, w *workstation.Workstation) error {
-			if err := w.UnlockVault(cmd.Context(), secret.Value{}); err != nil && fault.Code(err) != "vault-missing" {
-				return err // the present key comes before the new passphrase
+			if s, err := w.VaultStatus(cmd.Context()); err != nil {
+				return err
+			} else if s.State == "locked" {
+				return s.Error // the present key comes before the new passphrase
 			}
 			pass, err := r.passphrase(cmd.Context(), true)
 			if err != nil {

@@ -78,10 +78,49 @@ func readSecretFile(ctx context.Context, path, what, code string) (secret.Value,
 
 // passphraseFromFile reads the file that CHARTKEY_PASSPHRASE_FILE names.
 func (r *run) passphraseFromFile(ctx context.Context, path string) (secret.Value, error) {
-	if info, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		fmt.Fprintf(r.Err, "note: other accounts may read the passphrase file %s: chmod 600 it.\n", path)
-	}
+	r.warnOfMode(path, "passphrase")
 	return readSecretFile(ctx, path, "passphrase", "passphrase-file")
+}
+
+func (r *run) warnOfMode(path, what string) {
+	if info, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		fmt.Fprintf(r.Err, "note: other accounts may read the %s file %s: chmod 600 it.\n", what, path)
+	}
+}
+
+// passcode is the passcode of a profile: from the file that the environment
+// names, else asked of the person at the terminal.
+func (r *run) passcode(ctx context.Context, profile string, isNew bool) (secret.Value, error) {
+	if path := r.Getenv("CHARTKEY_PASSCODE_FILE"); path != "" {
+		r.warnOfMode(path, "passcode")
+		return readSecretFile(ctx, path, "passcode", "passcode-file")
+	}
+	if !r.Terminal {
+		return secret.Value{}, workstation.PasscodeNeeded(profile)
+	}
+	if isNew {
+		return r.newPasscode(ctx, profile)
+	}
+	return r.ask(ctx, "Passcode of "+profile+": ")
+}
+
+// newPasscode asks for a passcode twice.
+func (r *run) newPasscode(ctx context.Context, profile string) (secret.Value, error) {
+	fmt.Fprintf(r.Err, "Choose a passcode for %s, of at least 6 characters.\n", profile)
+	return r.askTwice(ctx, "New passcode: ", "passcodes")
+}
+
+// askTwice asks for something new, and once more.
+func (r *run) askTwice(ctx context.Context, prompt, what string) (secret.Value, error) {
+	first, err := r.ask(ctx, prompt)
+	if err != nil {
+		return first, err
+	}
+	second, err := r.ask(ctx, "Once more: ")
+	if err == nil && !first.Equal(second) {
+		err = fault.Newf("usage", "Run the command again.", "The two %s differ.", what)
+	}
+	return first, err
 }
 
 // passphrase is the vault's passphrase: from the file that the environment
@@ -97,15 +136,7 @@ func (r *run) passphrase(ctx context.Context, isNew bool) (secret.Value, error) 
 		return r.ask(ctx, "Vault passphrase: ")
 	}
 	fmt.Fprintln(r.Err, "Choose a passphrase for the vault, of at least 8 characters. It is asked again whenever the vault is opened.")
-	first, err := r.ask(ctx, "New vault passphrase: ")
-	if err != nil {
-		return first, err
-	}
-	second, err := r.ask(ctx, "Once more: ")
-	if err == nil && !first.Equal(second) {
-		err = fault.New("usage", "The two passphrases differ.", "Run the command again.")
-	}
-	return first, err
+	return r.askTwice(ctx, "New vault passphrase: ", "passphrases")
 }
 
 // filePassphrase is passphrase without the terminal, for the window.

@@ -180,9 +180,3 @@ func (s *Session) WithdrawIssuer(iss string) error {
 func (s *Session) InspectIssuer(iss string) (smart.Configuration, error) {
 	return s.w.InspectIssuer(s.ctx, iss)
 }
-
-// AcceptLaunch lets a connection be used that no person started.
-func (s *Session) AcceptLaunch(connectionID string) error {
-	defer s.hooks.Emit("launches", nil)
-	return s.w.AcceptLaunch(s.ctx, connectionID)
-}

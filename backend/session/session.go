@@ -30,6 +30,8 @@ type Hooks struct {
 	OpenBrowser func(url string) error
 	// Copy puts text on the clipboard.
 	Copy func(text string) error
+	// SaveFile asks the person for a place to save a file; "" is nowhere.
+	SaveFile func(suggested string) (path string, err error)
 }
 
 // Session is one run of the window.
@@ -43,9 +45,15 @@ type Session struct {
 	end      context.CancelFunc
 	work     sync.WaitGroup
 
-	mu    sync.Mutex          // protects the two below
+	mu    sync.Mutex          // protects those below
 	tests map[string]*testRun // by registration
 	runs  int                 // how many tests were begun
+	// stay counts the locks and unlocks: what was begun before one is not told after it.
+	stay int
+	// active is when a person last did something.
+	active time.Time
+	// lockedHere is set from a lock to the unlock.
+	lockedHere bool
 }
 
 // New begins a session over an open workstation; its sandbox will listen on
@@ -57,10 +65,16 @@ func New(w *workstation.Workstation, hooks Hooks, sandboxPort int) *Session {
 	s.work.Go(s.applyLaunchSettings)
 	s.sandbox.changed = func() { hooks.Emit("sandbox", nil) }
 	s.work.Go(func() {
-		if err := w.Watch(ctx, func() { hooks.Emit("changed", nil) }); err != nil {
+		if err := w.Watch(ctx, func() {
+			s.followLock()
+			hooks.Emit("changed", nil)
+		}); err != nil {
 			hooks.Emit("failed", workstation.Fault(err))
 		}
 	})
+	s.Touch()
+	s.work.Go(s.lockWhenIdle)
+	s.work.Go(s.keepRecordShort)
 	return s
 }
 
@@ -82,6 +96,7 @@ type Connection struct {
 
 // Overview is what the Connections place shows.
 type Overview struct {
+	Seat        workstation.SeatStatus  `json:"seat"`
 	Connections []Connection            `json:"connections"`
 	Vault       workstation.VaultStatus `json:"vault"`
 	Sandbox     SandboxStatus           `json:"sandbox"`
@@ -107,7 +122,10 @@ func (s *Session) Overview() (Overview, error) {
 			out.Connections = append(out.Connections, Connection{reg, st, s.w.LoginOf(reg.ID), s.testing(reg.ID)})
 		}
 	}
-	out.Vault, err = s.w.VaultStatus(s.ctx)
+	if out.Vault, err = s.w.VaultStatus(s.ctx); err != nil {
+		return out, err
+	}
+	out.Seat, err = s.w.Seat(s.ctx)
 	return out, err
 }
 
@@ -181,6 +199,7 @@ type TestEvent struct {
 func (s *Session) StartTest(id string, layer workstation.Layer) { s.runTest(id, layer, 0) }
 
 func (s *Session) runTest(id string, layer workstation.Layer, delay time.Duration) {
+	tell := s.teller()
 	ctx, cancel := context.WithCancel(s.ctx)
 	run := &testRun{cancel: cancel}
 	s.mu.Lock()
@@ -203,7 +222,7 @@ func (s *Session) runTest(id string, layer workstation.Layer, delay time.Duratio
 		}
 		report, err := s.w.Test(ctx, id, layer, func(c workstation.Check) {
 			if s.isCurrent(id, run) {
-				s.hooks.Emit("test", TestEvent{RegistrationID: id, Run: run.number, Check: &c})
+				tell("test", TestEvent{RegistrationID: id, Run: run.number, Check: &c})
 			}
 		})
 		if !s.retire(id, run) {
@@ -215,7 +234,7 @@ func (s *Session) runTest(id string, layer workstation.Layer, delay time.Duratio
 		} else {
 			e.Report = &report
 		}
-		s.hooks.Emit("test", e)
+		tell("test", e)
 		s.changed()
 	})
 }
@@ -274,8 +293,8 @@ func (s *Session) Connect(id string) (workstation.LoginInfo, error) {
 	if err != nil {
 		return workstation.LoginInfo{}, err
 	}
-	info := login.LoginInfo
-	s.hooks.Emit("connect", ConnectEvent{LoginID: info.ID, RegistrationID: id, Phase: "waiting"})
+	info, tell := login.LoginInfo, s.teller()
+	tell("connect", ConnectEvent{LoginID: info.ID, RegistrationID: id, Phase: "waiting"})
 	s.work.Go(func() {
 		status, err := login.Wait(s.ctx)
 		e := ConnectEvent{LoginID: info.ID, RegistrationID: id, Phase: "connected", Status: &status}
@@ -285,7 +304,7 @@ func (s *Session) Connect(id string) (workstation.LoginInfo, error) {
 				e.Phase = "cancelled"
 			}
 		}
-		s.hooks.Emit("connect", e)
+		tell("connect", e)
 		s.changed()
 		if err == nil {
 			s.runTest(id, workstation.LayerAll, 0)
@@ -384,10 +403,11 @@ func (s *Session) Explore(id, path string) (Exploration, error) {
 	return Exploration{fhir.Summarize(res.Raw), string(fhir.Indent(res.Raw))}, nil
 }
 
-// UnlockVault unlocks by a passphrase or, with none, by asking the keyring.
-func (s *Session) UnlockVault(pass secret.Value) error {
+// AcceptConnection lets a connection be used that waits for it.
+func (s *Session) AcceptConnection(connectionID string) error {
+	defer s.hooks.Emit("launches", nil)
 	defer s.changed()
-	return s.w.UnlockVault(s.ctx, pass)
+	return s.w.AcceptConnection(s.ctx, connectionID)
 }
 
 // CreateVault makes a vault under a passphrase.
@@ -396,9 +416,11 @@ func (s *Session) CreateVault(pass secret.Value) error {
 	return s.w.CreateVault(s.ctx, pass)
 }
 
-// EventTypes names what the events carry: "test", "connect" and "failed".
-// "changed", "sandbox" and "launches" carry nothing: the page reads anew.
+// EventTypes names what the events carry: "test", "connect", "locked" and
+// "failed". "changed", "sandbox" and "launches" carry nothing: the page reads
+// anew.
 type EventTypes struct {
+	Locked  LockEvent    `json:"locked"`
 	Test    TestEvent    `json:"test"`
 	Connect ConnectEvent `json:"connect"`
 	Failed  PageFault    `json:"failed"`

@@ -4,6 +4,26 @@
 
 package store
 
+type Account struct {
+	RegistrationID string
+	ProfileID      string
+	Account        []byte
+}
+
+type Audit struct {
+	Seq     int64
+	Body    []byte
+	Patient []byte
+	MAC     []byte
+	Keyed   bool
+}
+
+type AuditChain struct {
+	OnlyOne int64
+	Head    string
+	Key     []byte
+}
+
 type ConnectFailure struct {
 	RegistrationID string
 	ProfileID      string
@@ -15,6 +35,7 @@ type DataKey struct {
 	Owner     string
 	Wrapped   []byte
 	CreatedAt int64
+	KDF       string
 }
 
 type Discovery struct {
@@ -56,10 +77,12 @@ type Issuer struct {
 }
 
 type Profile struct {
-	ID        string
-	Name      string
-	Role      string
-	CreatedAt int64
+	ID             string
+	Name           string
+	Role           string
+	CreatedAt      int64
+	WrongPasscodes int64
+	PasscodeAfter  int64
 }
 
 type Registration struct {

@@ -27,6 +27,22 @@ func (q *Queries) AcceptGrant(ctx context.Context, arg AcceptGrantParams) (int64
 	return result.RowsAffected()
 }
 
+const account = `-- name: Account :one
+SELECT account FROM account WHERE registration_id = ? AND profile_id = ?
+`
+
+type AccountParams struct {
+	RegistrationID string
+	ProfileID      string
+}
+
+func (q *Queries) Account(ctx context.Context, arg AccountParams) ([]byte, error) {
+	row := q.db.QueryRowContext(ctx, account, arg.RegistrationID, arg.ProfileID)
+	var account []byte
+	err := row.Scan(&account)
+	return account, err
+}
+
 const allDiscovery = `-- name: AllDiscovery :many
 SELECT fhir_base_url, configuration, fetched_at, expires_at FROM discovery
 `
@@ -57,6 +73,121 @@ func (q *Queries) AllDiscovery(ctx context.Context) ([]Discovery, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const appendAudit = `-- name: AppendAudit :exec
+INSERT INTO audit (seq, body, patient, mac, keyed) VALUES (?, ?, ?, ?, ?)
+`
+
+type AppendAuditParams struct {
+	Seq     int64
+	Body    []byte
+	Patient []byte
+	MAC     []byte
+	Keyed   bool
+}
+
+func (q *Queries) AppendAudit(ctx context.Context, arg AppendAuditParams) error {
+	_, err := q.db.ExecContext(ctx, appendAudit,
+		arg.Seq,
+		arg.Body,
+		arg.Patient,
+		arg.MAC,
+		arg.Keyed,
+	)
+	return err
+}
+
+const auditAfter = `-- name: AuditAfter :many
+SELECT seq, body, patient, mac, keyed FROM audit WHERE seq > ? ORDER BY seq LIMIT ?
+`
+
+type AuditAfterParams struct {
+	Seq   int64
+	Limit int64
+}
+
+func (q *Queries) AuditAfter(ctx context.Context, arg AuditAfterParams) ([]Audit, error) {
+	rows, err := q.db.QueryContext(ctx, auditAfter, arg.Seq, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Audit
+	for rows.Next() {
+		var i Audit
+		if err := rows.Scan(
+			&i.Seq,
+			&i.Body,
+			&i.Patient,
+			&i.MAC,
+			&i.Keyed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const auditBefore = `-- name: AuditBefore :many
+SELECT seq, body, patient, mac, keyed FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?
+`
+
+type AuditBeforeParams struct {
+	Seq   int64
+	Limit int64
+}
+
+func (q *Queries) AuditBefore(ctx context.Context, arg AuditBeforeParams) ([]Audit, error) {
+	rows, err := q.db.QueryContext(ctx, auditBefore, arg.Seq, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Audit
+	for rows.Next() {
+		var i Audit
+		if err := rows.Scan(
+			&i.Seq,
+			&i.Body,
+			&i.Patient,
+			&i.MAC,
+			&i.Keyed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const auditChain = `-- name: AuditChain :one
+SELECT head, key FROM audit_chain
+`
+
+type AuditChainRow struct {
+	Head string
+	Key  []byte
+}
+
+func (q *Queries) AuditChain(ctx context.Context) (AuditChainRow, error) {
+	row := q.db.QueryRowContext(ctx, auditChain)
+	var i AuditChainRow
+	err := row.Scan(&i.Head, &i.Key)
+	return i, err
 }
 
 const connectFailures = `-- name: ConnectFailures :many
@@ -91,8 +222,62 @@ func (q *Queries) ConnectFailures(ctx context.Context, profileID string) ([]Conn
 	return items, nil
 }
 
+const countGrants = `-- name: CountGrants :many
+SELECT profile_id, count(*) AS grants FROM grants GROUP BY profile_id
+`
+
+type CountGrantsRow struct {
+	ProfileID string
+	Grants    int64
+}
+
+func (q *Queries) CountGrants(ctx context.Context) ([]CountGrantsRow, error) {
+	rows, err := q.db.QueryContext(ctx, countGrants)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountGrantsRow
+	for rows.Next() {
+		var i CountGrantsRow
+		if err := rows.Scan(&i.ProfileID, &i.Grants); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countOtherAdmins = `-- name: CountOtherAdmins :one
+SELECT count(*) FROM profile WHERE role = 'admin' AND id <> ?
+`
+
+func (q *Queries) CountOtherAdmins(ctx context.Context, id string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countOtherAdmins, id)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countProfiles = `-- name: CountProfiles :one
+SELECT count(*) FROM profile
+`
+
+func (q *Queries) CountProfiles(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countProfiles)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const countSealed = `-- name: CountSealed :one
-SELECT (SELECT count(*) FROM grants) + (SELECT count(*) FROM data_key)
+SELECT (SELECT count(*) FROM grants) + (SELECT count(*) FROM data_key) + (SELECT count(*) FROM audit WHERE patient IS NOT NULL)
      + (SELECT count(*) FROM registration WHERE client_secret IS NOT NULL) AS sealed
 `
 
@@ -104,14 +289,51 @@ func (q *Queries) CountSealed(ctx context.Context) (int64, error) {
 }
 
 const dataKey = `-- name: DataKey :one
-SELECT wrapped FROM data_key WHERE owner = ?
+SELECT wrapped, kdf FROM data_key WHERE owner = ?
 `
 
-func (q *Queries) DataKey(ctx context.Context, owner string) ([]byte, error) {
+type DataKeyRow struct {
+	Wrapped []byte
+	KDF     string
+}
+
+func (q *Queries) DataKey(ctx context.Context, owner string) (DataKeyRow, error) {
 	row := q.db.QueryRowContext(ctx, dataKey, owner)
-	var wrapped []byte
-	err := row.Scan(&wrapped)
-	return wrapped, err
+	var i DataKeyRow
+	err := row.Scan(&i.Wrapped, &i.KDF)
+	return i, err
+}
+
+const dataKeys = `-- name: DataKeys :many
+SELECT owner, kdf FROM data_key
+`
+
+type DataKeysRow struct {
+	Owner string
+	KDF   string
+}
+
+func (q *Queries) DataKeys(ctx context.Context) ([]DataKeysRow, error) {
+	rows, err := q.db.QueryContext(ctx, dataKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DataKeysRow
+	for rows.Next() {
+		var i DataKeysRow
+		if err := rows.Scan(&i.Owner, &i.KDF); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const decideIssuer = `-- name: DecideIssuer :exec
@@ -140,6 +362,15 @@ func (q *Queries) DecideIssuer(ctx context.Context, arg DecideIssuerParams) erro
 	return err
 }
 
+const deleteAccountsOfProfile = `-- name: DeleteAccountsOfProfile :exec
+DELETE FROM account WHERE profile_id = ?
+`
+
+func (q *Queries) DeleteAccountsOfProfile(ctx context.Context, profileID string) error {
+	_, err := q.db.ExecContext(ctx, deleteAccountsOfProfile, profileID)
+	return err
+}
+
 const deleteConnectFailure = `-- name: DeleteConnectFailure :exec
 DELETE FROM connect_failure WHERE registration_id = ? AND profile_id = ?
 `
@@ -154,12 +385,42 @@ func (q *Queries) DeleteConnectFailure(ctx context.Context, arg DeleteConnectFai
 	return err
 }
 
+const deleteDataKey = `-- name: DeleteDataKey :exec
+DELETE FROM data_key WHERE owner = ?
+`
+
+func (q *Queries) DeleteDataKey(ctx context.Context, owner string) error {
+	_, err := q.db.ExecContext(ctx, deleteDataKey, owner)
+	return err
+}
+
 const deleteGrant = `-- name: DeleteGrant :execrows
 DELETE FROM grants WHERE id = ?
 `
 
 func (q *Queries) DeleteGrant(ctx context.Context, id string) (int64, error) {
 	result, err := q.db.ExecContext(ctx, deleteGrant, id)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const deleteGrantsOfProfile = `-- name: DeleteGrantsOfProfile :exec
+DELETE FROM grants WHERE profile_id = ?
+`
+
+func (q *Queries) DeleteGrantsOfProfile(ctx context.Context, profileID string) error {
+	_, err := q.db.ExecContext(ctx, deleteGrantsOfProfile, profileID)
+	return err
+}
+
+const deleteProfile = `-- name: DeleteProfile :execrows
+DELETE FROM profile WHERE id = ?
+`
+
+func (q *Queries) DeleteProfile(ctx context.Context, id string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deleteProfile, id)
 	if err != nil {
 		return 0, err
 	}
@@ -178,17 +439,28 @@ func (q *Queries) DeleteRegistration(ctx context.Context, id string) (int64, err
 	return result.RowsAffected()
 }
 
+const deleteSetting = `-- name: DeleteSetting :exec
+DELETE FROM setting WHERE name = ?
+`
+
+func (q *Queries) DeleteSetting(ctx context.Context, name string) error {
+	_, err := q.db.ExecContext(ctx, deleteSetting, name)
+	return err
+}
+
 const deleteStandaloneGrant = `-- name: DeleteStandaloneGrant :exec
-DELETE FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone'
+DELETE FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone' AND accepted = ?
 `
 
 type DeleteStandaloneGrantParams struct {
 	RegistrationID string
 	ProfileID      string
+	Accepted       bool
 }
 
+// The one in use, or the one that waits beside it.
 func (q *Queries) DeleteStandaloneGrant(ctx context.Context, arg DeleteStandaloneGrantParams) error {
-	_, err := q.db.ExecContext(ctx, deleteStandaloneGrant, arg.RegistrationID, arg.ProfileID)
+	_, err := q.db.ExecContext(ctx, deleteStandaloneGrant, arg.RegistrationID, arg.ProfileID, arg.Accepted)
 	return err
 }
 
@@ -206,6 +478,15 @@ func (q *Queries) DeleteTestReport(ctx context.Context, arg DeleteTestReportPara
 	return err
 }
 
+const deleteTestReportsOfProfile = `-- name: DeleteTestReportsOfProfile :exec
+DELETE FROM test_report WHERE profile_id = ?
+`
+
+func (q *Queries) DeleteTestReportsOfProfile(ctx context.Context, profileID string) error {
+	_, err := q.db.ExecContext(ctx, deleteTestReportsOfProfile, profileID)
+	return err
+}
+
 const discovery = `-- name: Discovery :one
 SELECT fhir_base_url, configuration, fetched_at, expires_at FROM discovery WHERE fhir_base_url = ?
 `
@@ -220,6 +501,18 @@ func (q *Queries) Discovery(ctx context.Context, fhirBaseUrl string) (Discovery,
 		&i.ExpiresAt,
 	)
 	return i, err
+}
+
+const dropAuditThrough = `-- name: DropAuditThrough :execrows
+DELETE FROM audit WHERE seq <= ?
+`
+
+func (q *Queries) DropAuditThrough(ctx context.Context, seq int64) (int64, error) {
+	result, err := q.db.ExecContext(ctx, dropAuditThrough, seq)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const findIssuer = `-- name: FindIssuer :one
@@ -279,6 +572,15 @@ DELETE FROM issuer WHERE issuer = ? AND decision = 'pending'
 
 func (q *Queries) ForgetPendingIssuer(ctx context.Context, issuer string) error {
 	_, err := q.db.ExecContext(ctx, forgetPendingIssuer, issuer)
+	return err
+}
+
+const forgiveProfile = `-- name: ForgiveProfile :exec
+UPDATE profile SET wrong_passcodes = 0, passcode_after = 0 WHERE id = ?
+`
+
+func (q *Queries) ForgiveProfile(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, forgiveProfile, id)
 	return err
 }
 
@@ -407,17 +709,23 @@ func (q *Queries) GrantsOfRegistration(ctx context.Context, registrationID strin
 }
 
 const insertDataKey = `-- name: InsertDataKey :exec
-INSERT INTO data_key (owner, wrapped, created_at) VALUES (?, ?, ?)
+INSERT INTO data_key (owner, wrapped, kdf, created_at) VALUES (?, ?, ?, ?)
 `
 
 type InsertDataKeyParams struct {
 	Owner     string
 	Wrapped   []byte
+	KDF       string
 	CreatedAt int64
 }
 
 func (q *Queries) InsertDataKey(ctx context.Context, arg InsertDataKeyParams) error {
-	_, err := q.db.ExecContext(ctx, insertDataKey, arg.Owner, arg.Wrapped, arg.CreatedAt)
+	_, err := q.db.ExecContext(ctx, insertDataKey,
+		arg.Owner,
+		arg.Wrapped,
+		arg.KDF,
+		arg.CreatedAt,
+	)
 	return err
 }
 
@@ -662,8 +970,26 @@ func (q *Queries) OldLaunchGrants(ctx context.Context, arg OldLaunchGrantsParams
 	return items, nil
 }
 
+const profile = `-- name: Profile :one
+SELECT id, name, role, created_at, wrong_passcodes, passcode_after FROM profile WHERE id = ?
+`
+
+func (q *Queries) Profile(ctx context.Context, id string) (Profile, error) {
+	row := q.db.QueryRowContext(ctx, profile, id)
+	var i Profile
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.Role,
+		&i.CreatedAt,
+		&i.WrongPasscodes,
+		&i.PasscodeAfter,
+	)
+	return i, err
+}
+
 const profiles = `-- name: Profiles :many
-SELECT id, name, role, created_at FROM profile ORDER BY created_at, id
+SELECT id, name, role, created_at, wrong_passcodes, passcode_after FROM profile ORDER BY created_at, id
 `
 
 func (q *Queries) Profiles(ctx context.Context) ([]Profile, error) {
@@ -680,6 +1006,8 @@ func (q *Queries) Profiles(ctx context.Context) ([]Profile, error) {
 			&i.Name,
 			&i.Role,
 			&i.CreatedAt,
+			&i.WrongPasscodes,
+			&i.PasscodeAfter,
 		); err != nil {
 			return nil, err
 		}
@@ -869,6 +1197,55 @@ func (q *Queries) RenewGrant(ctx context.Context, arg RenewGrantParams) (int64, 
 	return result.RowsAffected()
 }
 
+const rewrapDataKey = `-- name: RewrapDataKey :execrows
+UPDATE data_key SET wrapped = ?1, kdf = ?2 WHERE owner = ?3 AND wrapped = ?4
+`
+
+type RewrapDataKeyParams struct {
+	Wrapped     []byte
+	KDF         string
+	Owner       string
+	ReadWrapped []byte
+}
+
+func (q *Queries) RewrapDataKey(ctx context.Context, arg RewrapDataKeyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, rewrapDataKey,
+		arg.Wrapped,
+		arg.KDF,
+		arg.Owner,
+		arg.ReadWrapped,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const saveAccount = `-- name: SaveAccount :exec
+INSERT INTO account (registration_id, profile_id, account) VALUES (?, ?, ?)
+ON CONFLICT (registration_id, profile_id) DO UPDATE SET account = excluded.account
+`
+
+type SaveAccountParams struct {
+	RegistrationID string
+	ProfileID      string
+	Account        []byte
+}
+
+func (q *Queries) SaveAccount(ctx context.Context, arg SaveAccountParams) error {
+	_, err := q.db.ExecContext(ctx, saveAccount, arg.RegistrationID, arg.ProfileID, arg.Account)
+	return err
+}
+
+const saveAuditHead = `-- name: SaveAuditHead :exec
+INSERT INTO audit_chain (only_one, head) VALUES (1, ?) ON CONFLICT (only_one) DO UPDATE SET head = excluded.head
+`
+
+func (q *Queries) SaveAuditHead(ctx context.Context, head string) error {
+	_, err := q.db.ExecContext(ctx, saveAuditHead, head)
+	return err
+}
+
 const saveConnectFailure = `-- name: SaveConnectFailure :exec
 INSERT INTO connect_failure (registration_id, profile_id, error, at) VALUES (?, ?, ?, ?)
 ON CONFLICT (registration_id, profile_id) DO UPDATE SET error = excluded.error, at = excluded.at
@@ -958,6 +1335,18 @@ func (q *Queries) SeeIssuer(ctx context.Context, arg SeeIssuerParams) error {
 	return err
 }
 
+const setAuditKey = `-- name: SetAuditKey :execrows
+UPDATE audit_chain SET key = ? WHERE key IS NULL
+`
+
+func (q *Queries) SetAuditKey(ctx context.Context, key []byte) (int64, error) {
+	result, err := q.db.ExecContext(ctx, setAuditKey, key)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const setAuthMethod = `-- name: SetAuthMethod :exec
 UPDATE registration SET auth_method = ? WHERE id = ?
 `
@@ -1037,7 +1426,7 @@ func (q *Queries) Setting(ctx context.Context, name string) (string, error) {
 }
 
 const standaloneGrant = `-- name: StandaloneGrant :one
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone'
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone' AND accepted = 1
 `
 
 type StandaloneGrantParams struct {
@@ -1130,6 +1519,32 @@ func (q *Queries) TestReportsOfProfile(ctx context.Context, profileID string) ([
 		return nil, err
 	}
 	return items, nil
+}
+
+const tryPasscode = `-- name: TryPasscode :one
+UPDATE profile SET wrong_passcodes = wrong_passcodes + 1, passcode_after = ?1
+WHERE id = ?2 AND passcode_after <= ?3 AND wrong_passcodes = ?4
+RETURNING wrong_passcodes
+`
+
+type TryPasscodeParams struct {
+	NextAfter int64
+	ID        string
+	Now       int64
+	ReadWrong int64
+}
+
+// Counts an attempt before it is made, so that attempts at the same time count too.
+func (q *Queries) TryPasscode(ctx context.Context, arg TryPasscodeParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, tryPasscode,
+		arg.NextAfter,
+		arg.ID,
+		arg.Now,
+		arg.ReadWrong,
+	)
+	var wrong_passcodes int64
+	err := row.Scan(&wrong_passcodes)
+	return wrong_passcodes, err
 }
 
 const updateRegistration = `-- name: UpdateRegistration :execrows

@@ -187,6 +187,15 @@ func (s *Store) Update(ctx context.Context, do func(q *Queries) error) error {
 	return Translate(tx.Commit())
 }
 
+// View runs do on one state of the database, whatever others write meanwhile.
+func (s *Store) View(ctx context.Context, do func(q *Queries) error) error {
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return Translate(err)
+	}
+	return errors.Join(Translate(do(s.WithTx(tx))), ignoreDone(tx.Rollback()))
+}
+
 func ignoreDone(err error) error {
 	if errors.Is(err, sql.ErrTxDone) {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/loopback"
 	"chartkey/backend/scope"
@@ -21,6 +22,9 @@ import (
 // DefaultConnectTimeout is how long a person has to sign in.
 const DefaultConnectTimeout = 5 * time.Minute
 
+// throwAwayTimeout bounds the revocation of tokens that found no place.
+const throwAwayTimeout = 5 * time.Second
+
 // MaxConnectTimeout is the longest: how long a state lives (smart, Authorization).
 const MaxConnectTimeout = 10 * time.Minute
 
@@ -31,6 +35,9 @@ type ConnectOptions struct {
 	As string
 	// Scopes replace those of the registration.
 	Scopes []string
+	// AnyAccount takes the place of the earlier connection even where another
+	// account signs in than the last time. Without it, such a one waits to be accepted.
+	AnyAccount bool
 	// Timeout is at most the ten minutes that a state lives; zero is DefaultConnectTimeout.
 	Timeout time.Duration
 }
@@ -52,6 +59,7 @@ type Login struct {
 
 	url    string
 	kind   string
+	who    *seat
 	end    context.CancelCauseFunc
 	back   chan struct{} // closed when the browser has come back
 	claim  atomic.Bool   // set by who decides the outcome: the browser's return, or the end of the wait
@@ -118,7 +126,15 @@ func (l *Login) finish(s Status, err error) {
 // redirect URI. The caller opens AuthorizationURL in a browser, then waits.
 //
 // Faults: those of the vault, of discovery and of the ports.
-func (w *Workstation) BeginConnect(ctx context.Context, ref string, o ConnectOptions) (*Login, error) {
+func (w *Workstation) BeginConnect(ctx context.Context, ref string, o ConnectOptions) (login *Login, err error) {
+	err = w.as(ctx, "BeginConnect", func(ctx context.Context, who *seat) error {
+		login, err = w.beginConnect(ctx, who, ref, o)
+		return err
+	})
+	return login, err
+}
+
+func (w *Workstation) beginConnect(ctx context.Context, who *seat, ref string, o ConnectOptions) (*Login, error) {
 	reg, err := w.registrationRow(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -138,7 +154,7 @@ func (w *Workstation) BeginConnect(ctx context.Context, ref string, o ConnectOpt
 		reg.Scopes = set.String()
 	}
 	// Everything that could fail later for want of a key fails now, before the browser opens.
-	if err := w.OpenVault(ctx); err != nil {
+	if _, err := w.dataKey(ctx, who.profile.ID); err != nil {
 		return nil, err
 	}
 	auth, err := w.clientAuth(ctx, reg)
@@ -147,9 +163,9 @@ func (w *Workstation) BeginConnect(ctx context.Context, ref string, o ConnectOpt
 	}
 	cfg, err := w.discover(ctx, reg.FHIRBaseURL)
 	if err != nil {
-		return nil, w.failedConnect(ctx, reg.ID, err)
+		return nil, w.failedConnect(ctx, who, reg.ID, err)
 	}
-	return w.startLogin(ctx, signIn{reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg.ScopeVersion()), kind: standalone, accepted: true, timeout: o.Timeout})
+	return w.startLogin(ctx, signIn{who: who, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg.ScopeVersion()), kind: standalone, accepted: true, anyAccount: o.AnyAccount, timeout: o.Timeout})
 }
 
 // The kinds of grant: from a sign-in that began here, and from an EHR launch.
@@ -160,6 +176,8 @@ const (
 
 // signIn is what a sign-in is made of.
 type signIn struct {
+	// who is whose the grant will be, whoever sits at the workstation by then.
+	who    *seat
 	reg    store.Registration
 	auth   smart.ClientAuth
 	cfg    smart.Configuration
@@ -169,7 +187,9 @@ type signIn struct {
 	launch string
 	// accepted is false where somebody has to look whose grant it is before it is used.
 	accepted bool
-	timeout  time.Duration
+	// anyAccount is true where somebody has said that another account is meant.
+	anyAccount bool
+	timeout    time.Duration
 }
 
 func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error) {
@@ -182,7 +202,12 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 	in.timeout = min(in.timeout, MaxConnectTimeout)
 	// The sign-in outlives the call that began it, and ends by its own clock.
 	loginCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	login := &Login{end: end, back: make(chan struct{}), done: make(chan struct{}), kind: in.kind}
+	login := &Login{end: end, back: make(chan struct{}), done: make(chan struct{}), kind: in.kind, who: in.who}
+	act, err := w.begin(ctx, in.who.profile, in.entry())
+	if err != nil {
+		end(nil)
+		return nil, err
+	}
 	var authorization smart.Authorization
 	waiting, err := w.receiver.Begin(loginCtx, redirectURIs(in.reg), func(redirectURI string) (string, error) {
 		var err error
@@ -194,22 +219,25 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 		if !login.comeBack() {
 			return loopback.Page{Title: "Not connected", Message: "The sign-in had ended before the browser came back. Connect again from Chartkey."}
 		}
-		status, err := w.complete(ctx, in, authorization, query)
+		status, err := w.complete(ctx, in, act, authorization, query)
 		if cancelled := context.Cause(loginCtx); err != nil && cancelled != nil {
 			err = cancelled // the person did it, so it is no failure of the server or the network
-		} else if err != nil && in.kind == standalone {
-			err = w.failedConnect(ctx, in.reg.ID, err)
+		} else if err != nil && in.kind == standalone && fault.Code(err) != codeAccountChanged {
+			err = w.failedConnect(ctx, in.who, in.reg.ID, err)
 		}
+		err = act.end(ctx, err)
 		login.finish(status, err)
 		return resultPage(in.reg.Name, err)
 	})
 	if err != nil {
 		end(nil)
 		if in.kind == standalone {
-			err = w.failedConnect(ctx, in.reg.ID, err)
+			err = w.failedConnect(ctx, in.who, in.reg.ID, err)
 		}
-		return nil, err
+		return nil, act.end(ctx, err)
 	}
+	// A lock or a switch abandons what is in flight for the profile.
+	context.AfterFunc(in.who.ctx, func() { end(in.who.over()) })
 	now := w.now().UTC()
 	login.url = authorization.URL
 	login.LoginInfo = LoginInfo{
@@ -217,14 +245,14 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 		StartedAt: now, ExpiresAt: now.Add(in.timeout),
 	}
 	w.track(login, true)
-	w.work.Go(func() { w.supervise(loginCtx, login, waiting, in.timeout) })
+	w.work.Go(func() { w.supervise(loginCtx, login, act, waiting, in.timeout) })
 	return login, nil
 }
 
 // supervise ends a login by its outcome, its deadline or its cancellation,
 // and takes the listener away. Once the browser is back, the deadline no
 // longer counts: what happens then has deadlines of its own.
-func (w *Workstation) supervise(ctx context.Context, login *Login, waiting *loopback.Login, timeout time.Duration) {
+func (w *Workstation) supervise(ctx context.Context, login *Login, act *action, waiting *loopback.Login, timeout time.Duration) {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	var err error
@@ -236,9 +264,10 @@ func (w *Workstation) supervise(ctx context.Context, login *Login, waiting *loop
 	if login.giveUp() {
 		if err = context.Cause(ctx); err == nil {
 			if err = timedOut(timeout); login.kind == standalone {
-				err = w.failedConnect(ctx, login.RegistrationID, err)
+				err = w.failedConnect(ctx, login.who, login.RegistrationID, err)
 			}
 		}
+		err = act.end(ctx, err)
 	} else {
 		<-login.done // within the handler's own deadlines, which a cancellation cuts short
 	}
@@ -285,7 +314,7 @@ func (w *Workstation) LoginOf(registrationID string) *LoginInfo {
 	w.loginMu.Lock()
 	defer w.loginMu.Unlock()
 	for _, l := range w.logins {
-		if l.RegistrationID == registrationID && l.kind == standalone && !l.ended() {
+		if l.RegistrationID == registrationID && l.kind == standalone && l.who.over() == nil && !l.ended() {
 			info := l.LoginInfo
 			return &info
 		}
@@ -294,16 +323,16 @@ func (w *Workstation) LoginOf(registrationID string) *LoginInfo {
 }
 
 // failedConnect keeps the failure for the status, and gives it back.
-func (w *Workstation) failedConnect(ctx context.Context, registrationID string, cause error) error {
-	if err := w.recordConnectFailure(context.WithoutCancel(ctx), registrationID, cause); err != nil {
+func (w *Workstation) failedConnect(ctx context.Context, who *seat, registrationID string, cause error) error {
+	if err := w.recordConnectFailure(context.WithoutCancel(ctx), who, registrationID, cause); err != nil {
 		w.log.Warn("the failed sign-in could not be recorded", "error", err)
 	}
 	return cause
 }
 
 // complete turns the browser's answer into a stored grant. What it says was
-// connected is on disk.
-func (w *Workstation) complete(ctx context.Context, in signIn, a smart.Authorization, query url.Values) (Status, error) {
+// connected is on disk. Tokens that cannot be kept are handed back to the server.
+func (w *Workstation) complete(ctx context.Context, in signIn, act *action, a smart.Authorization, query url.Values) (Status, error) {
 	code, err := w.smart.CheckCallback(in.cfg, a, query)
 	if err != nil {
 		return Status{}, err
@@ -312,26 +341,67 @@ func (w *Workstation) complete(ctx context.Context, in signIn, a smart.Authoriza
 	if err != nil {
 		return Status{}, err
 	}
-	id, err := w.storeGrant(ctx, in, a.Scopes, answer)
-	if err != nil {
+	act.patient(patientPath(answer.Context.Patient))
+	id, err := w.storeGrant(ctx, in, act, a.Scopes, answer)
+	if err != nil && fault.Code(err) != codeAccountChanged {
+		w.throwAway(ctx, in, answer)
 		return Status{}, err
 	}
-	return w.Status(ctx, id)
+	status, statusErr := w.statusOf(ctx, in.who, id)
+	return status, errors.Join(err, statusErr)
+}
+
+// throwAway revokes tokens that found no place, where the server offers it.
+func (w *Workstation) throwAway(ctx context.Context, in signIn, answer smart.TokenResponse) {
+	if in.cfg.RevocationEndpoint == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), throwAwayTimeout)
+	defer cancel()
+	if err := w.smart.Revoke(ctx, in.cfg, in.auth, answer.RefreshToken, answer.AccessToken); err != nil {
+		w.log.Warn("tokens that could not be kept could not be revoked either", "code", fault.Code(err))
+	}
+}
+
+// entry is what the activity record says of the sign-in.
+func (in signIn) entry() audit.Entry {
+	e := registrationEntry(audit.Connect, in.reg)
+	if in.kind == ehrLaunch {
+		e.Action, e.Origin = audit.Launch, audit.FromLaunch
+	}
+	return e
 }
 
 // storeGrant seals the answer and stores it in one transaction: a standalone
-// grant in place of the earlier one, a launch grant beside all others.
-func (w *Workstation) storeGrant(ctx context.Context, in signIn, asked scope.Set, answer smart.TokenResponse) (id string, err error) {
+// grant in place of the earlier one, a launch grant beside all others. Where
+// another account signed in than the last time, the grant waits until somebody
+// has accepted it: that is the fault account-changed, and the id is good.
+func (w *Workstation) storeGrant(ctx context.Context, in signIn, act *action, asked scope.Set, answer smart.TokenResponse) (id string, err error) {
+	reg, owner := in.reg, in.who.profile.ID
+	last, err := w.lastAccounts(ctx, reg.ID, owner)
+	if err != nil {
+		return "", err
+	}
+	account := accountOf(in.cfg, answer.Context)
+	before := last.before(in.kind, account)
+	changed := before.differs(account) && !in.anyAccount
+	in.accepted = in.accepted && !changed
 	id = uuid.NewString()
-	access, refresh, sealed, err := w.sealGrant(ctx, id, answer.AccessToken, answer.RefreshToken, grantContext{
-		LaunchContext: answer.Context, Warnings: answer.Warnings,
-		Origin: grantOrigin{FHIRBaseURL: in.reg.FHIRBaseURL, ClientID: in.reg.ClientID, TokenEndpoint: in.cfg.TokenEndpoint, Accepted: in.accepted},
+	access, refresh, sealed, err := w.sealGrant(ctx, owner, id, answer.AccessToken, answer.RefreshToken, grantContext{
+		LaunchContext: answer.Context, Warnings: answer.Warnings, Account: account,
+		Origin: grantOrigin{FHIRBaseURL: reg.FHIRBaseURL, ClientID: reg.ClientID, TokenEndpoint: in.cfg.TokenEndpoint, Accepted: in.accepted},
 	})
 	if err != nil {
 		return "", err
 	}
-	reg := in.reg
-	return id, w.store.Update(ctx, func(q *store.Queries) error {
+	var remembered []byte
+	if in.accepted && account.known() {
+		last[in.kind] = account
+		if remembered, err = w.sealAccounts(ctx, reg.ID, owner, last); err != nil {
+			return "", err
+		}
+	}
+	err = act.commit(ctx, func(q *store.Queries) error {
 		now, err := q.Registration(ctx, reg.ID)
 		if errors.Is(err, store.ErrNoRow) || (err == nil && (now.FHIRBaseURL != reg.FHIRBaseURL || now.ClientID != reg.ClientID)) {
 			return fault.New("registration-changed", "The registration was changed or removed while the sign-in was under way, so its result was thrown away.", "Connect again.")
@@ -339,11 +409,16 @@ func (w *Workstation) storeGrant(ctx context.Context, in signIn, asked scope.Set
 		if err != nil {
 			return err
 		}
-		key := store.DeleteStandaloneGrantParams{RegistrationID: reg.ID, ProfileID: w.owner.ID}
+		if err := w.stillHolds(ctx, q, owner); err != nil {
+			return err
+		}
 		if in.kind == standalone {
-			err = errors.Join(q.DeleteStandaloneGrant(ctx, key), q.DeleteConnectFailure(ctx, store.DeleteConnectFailureParams(key)))
+			err = q.DeleteConnectFailure(ctx, store.DeleteConnectFailureParams{RegistrationID: reg.ID, ProfileID: owner})
+			for _, accepted := range []bool{in.accepted, false} { // one that waited is superseded in any case
+				err = errors.Join(err, q.DeleteStandaloneGrant(ctx, store.DeleteStandaloneGrantParams{RegistrationID: reg.ID, ProfileID: owner, Accepted: accepted}))
+			}
 		} else {
-			err = w.dropOldLaunches(ctx, q, reg.ID)
+			err = w.dropOldLaunches(ctx, q, reg.ID, owner)
 		}
 		if err != nil {
 			return err
@@ -353,12 +428,24 @@ func (w *Workstation) storeGrant(ctx context.Context, in signIn, asked scope.Set
 				return err
 			}
 		}
+		if remembered != nil {
+			if err := q.SaveAccount(ctx, store.SaveAccountParams{RegistrationID: reg.ID, ProfileID: owner, Account: remembered}); err != nil {
+				return err
+			}
+		}
 		return q.InsertGrant(ctx, store.InsertGrantParams{
-			ID: id, RegistrationID: reg.ID, ProfileID: w.owner.ID, Kind: in.kind, Version: 1, FHIRBaseURL: reg.FHIRBaseURL,
+			ID: id, RegistrationID: reg.ID, ProfileID: owner, Kind: in.kind, Version: 1, FHIRBaseURL: reg.FHIRBaseURL,
 			AccessToken: access, RefreshToken: refresh, Context: sealed, ScopesRequested: asked.String(), ScopesGranted: answer.Scopes.String(),
 			AccessExpiresAt: expiryMillis(answer.ExpiresAt), ConnectedAt: w.now().UnixMilli(), Accepted: in.accepted,
 		})
 	})
+	if err != nil {
+		return "", err
+	}
+	if changed && in.kind == standalone {
+		return id, accountChanged(before, account, id)
+	}
+	return id, nil
 }
 
 func resultPage(name string, err error) loopback.Page {
@@ -366,5 +453,8 @@ func resultPage(name string, err error) loopback.Page {
 		return loopback.Page{OK: true, Title: "Connected", Message: "Chartkey is connected to " + name + "."}
 	}
 	f := Fault(err)
+	if f.Code == codeAccountChanged {
+		return loopback.Page{Title: "Is this the right account?", Message: f.Message + " " + f.Advice}
+	}
 	return loopback.Page{Title: "Not connected", Message: f.Message + " " + f.Advice}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/store"
 )
@@ -35,21 +36,31 @@ type Disconnection struct {
 
 // Disconnect ends a connection: the tokens are revoked where the server
 // advertises it (RFC 7009), and forgotten here in every case. Fault: not-connected.
-func (w *Workstation) Disconnect(ctx context.Context, ref string, mode RevokeMode) (Disconnection, error) {
+func (w *Workstation) Disconnect(ctx context.Context, ref string, mode RevokeMode) (d Disconnection, err error) {
+	err = w.as(ctx, "Disconnect", func(ctx context.Context, who *seat) error {
+		d, err = w.disconnectOwn(ctx, who, ref, mode)
+		return err
+	})
+	return d, err
+}
+
+func (w *Workstation) disconnectOwn(ctx context.Context, who *seat, ref string, mode RevokeMode) (Disconnection, error) {
 	if mode != RevokeAuto && mode != RevokeNever {
 		return Disconnection{}, fault.Newf("invalid-revoke", "Choose auto or never.", "%q is no way to disconnect.", mode)
 	}
-	reg, g, err := w.connection(ctx, ref)
+	reg, g, err := w.connection(ctx, who, ref)
 	if fault.Code(err) == "not-connected" {
 		err = fault.New("not-connected", fault.From(err).Message, "There is nothing to disconnect.")
 	}
 	if err != nil {
 		return Disconnection{}, err
 	}
-	return w.disconnect(ctx, reg, g, mode)
+	return w.disconnect(ctx, who, reg, g, mode)
 }
 
-func (w *Workstation) disconnect(ctx context.Context, reg store.Registration, g store.Grant, mode RevokeMode) (Disconnection, error) {
+// disconnect ends one grant. An admin who removes a registration ends those of
+// other profiles too, whose tokens stay closed: the server cannot be told of them.
+func (w *Workstation) disconnect(ctx context.Context, who *seat, reg store.Registration, g store.Grant, mode RevokeMode) (Disconnection, error) {
 	// A refresh under way would bring a fresh token to life after the old one was revoked.
 	unlock, err := w.lockGrant(ctx, g.ID)
 	if err != nil {
@@ -65,31 +76,41 @@ func (w *Workstation) disconnect(ctx context.Context, reg store.Registration, g 
 	}
 	g = now
 	d := Disconnection{Revocation: "not_asked", Message: "Forgotten on this computer. The EHR was not told, as asked."}
-	if mode == RevokeAuto {
-		d = w.revoke(ctx, reg, g)
+	entry := registrationEntry(audit.Disconnect, reg)
+	if c, err := w.openContext(ctx, g); err == nil {
+		entry.Patient = patientPath(c.Patient)
 	}
-	if err := w.forget(context.WithoutCancel(ctx), reg, g); err != nil {
+	err = w.recorded(ctx, who.profile, entry, func(ctx context.Context, act *action) error {
+		if mode == RevokeAuto {
+			d = w.revoke(ctx, reg, g)
+		}
+		return w.forget(context.WithoutCancel(ctx), who, act, reg, g)
+	})
+	if err != nil {
 		return Disconnection{}, err
 	}
-	d.Status, err = w.Status(context.WithoutCancel(ctx), reg.ID)
+	d.Status, err = w.statusOf(context.WithoutCancel(ctx), who, reg.ID)
 	return d, err
 }
 
-func (w *Workstation) forget(ctx context.Context, reg store.Registration, g store.Grant) error {
+func (w *Workstation) forget(ctx context.Context, who *seat, act *action, reg store.Registration, g store.Grant) error {
 	// What the test found of the configuration stays true; what it saw through the grant goes with it.
-	report, err := w.LatestReport(ctx, reg.ID)
-	if err != nil {
-		w.log.Warn("the latest test could not be read", "error", err)
+	var report *TestReport
+	var err error
+	if g.ProfileID == who.profile.ID {
+		if report, err = w.latestReport(ctx, who, reg); err != nil {
+			w.log.Warn("the latest test could not be read", "error", err)
+		}
 	}
-	err = w.store.Update(ctx, func(q *store.Queries) error {
+	err = act.commit(ctx, func(q *store.Queries) error {
 		if _, err := q.DeleteGrant(ctx, g.ID); err != nil {
 			return err
 		}
-		if g.Kind != standalone {
-			return nil
+		if g.Kind == standalone && g.Accepted {
+			key := store.DeleteConnectFailureParams{RegistrationID: reg.ID, ProfileID: g.ProfileID}
+			return errors.Join(q.DeleteConnectFailure(ctx, key), q.DeleteTestReport(ctx, store.DeleteTestReportParams(key)))
 		}
-		key := store.DeleteConnectFailureParams{RegistrationID: reg.ID, ProfileID: g.ProfileID}
-		return errors.Join(q.DeleteConnectFailure(ctx, key), q.DeleteTestReport(ctx, store.DeleteTestReportParams(key)))
+		return nil
 	})
 	if err != nil {
 		return err
@@ -97,9 +118,9 @@ func (w *Workstation) forget(ctx context.Context, reg store.Registration, g stor
 	if err := os.Remove(filepath.Join(w.home, "locks", g.ID)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		w.log.Warn("a refresh lock's file stays behind", "error", err)
 	}
-	if report != nil && g.Kind == standalone {
+	if report != nil && g.Kind == standalone && g.Accepted {
 		if report = report.withoutLive(); report != nil {
-			return w.keepReport(ctx, *report)
+			return w.keepReport(ctx, who, *report)
 		}
 	}
 	return nil

@@ -19,6 +19,8 @@ import (
 type grantContext struct {
 	smart.LaunchContext
 	Origin grantOrigin `json:"origin"`
+	// Account is who signed in.
+	Account account `json:"account"`
 	// PatientName and UserName are learned by the live test.
 	PatientName string `json:"patient_name,omitempty"`
 	UserName    string `json:"user_name,omitempty"`
@@ -81,8 +83,8 @@ func grantBinding(column, id string) vault.Binding {
 // connection's id, or a registration's name or id. For a registration it is
 // the standalone grant and, where there is none, that of the latest EHR
 // launch. Faults: registration-not-found, not-connected.
-func (w *Workstation) connection(ctx context.Context, ref string) (store.Registration, store.Grant, error) {
-	g, err := w.store.Grant(ctx, store.GrantParams{ID: ref, ProfileID: w.owner.ID})
+func (w *Workstation) connection(ctx context.Context, who *seat, ref string) (store.Registration, store.Grant, error) {
+	g, err := w.store.Grant(ctx, store.GrantParams{ID: ref, ProfileID: who.profile.ID})
 	if err == nil {
 		reg, err := w.store.Registration(ctx, g.RegistrationID)
 		return reg, g, err
@@ -94,7 +96,7 @@ func (w *Workstation) connection(ctx context.Context, ref string) (store.Registr
 	if err != nil {
 		return reg, g, err
 	}
-	key := store.StandaloneGrantParams{RegistrationID: reg.ID, ProfileID: w.owner.ID}
+	key := store.StandaloneGrantParams{RegistrationID: reg.ID, ProfileID: who.profile.ID}
 	if g, err = w.store.StandaloneGrant(ctx, key); errors.Is(err, store.ErrNoRow) {
 		g, err = w.store.LatestLaunchGrant(ctx, store.LatestLaunchGrantParams(key))
 	}
@@ -122,25 +124,25 @@ func (w *Workstation) reread(ctx context.Context, reg store.Registration, g stor
 }
 
 // sealGrant seals what a token answer brought, for the grant with this id.
-func (w *Workstation) sealGrant(ctx context.Context, id string, access, refresh secret.Value, c grantContext) (a, r, cx []byte, err error) {
-	if a, err = w.seal(ctx, w.owner.ID, grantBinding("access_token", id), access); err != nil {
+func (w *Workstation) sealGrant(ctx context.Context, owner, id string, access, refresh secret.Value, c grantContext) (a, r, cx []byte, err error) {
+	if a, err = w.seal(ctx, owner, grantBinding("access_token", id), access); err != nil {
 		return nil, nil, nil, err
 	}
 	if !refresh.IsEmpty() {
-		if r, err = w.seal(ctx, w.owner.ID, grantBinding("refresh_token", id), refresh); err != nil {
+		if r, err = w.seal(ctx, owner, grantBinding("refresh_token", id), refresh); err != nil {
 			return nil, nil, nil, err
 		}
 	}
-	cx, err = w.sealContext(ctx, id, c)
+	cx, err = w.sealContext(ctx, owner, id, c)
 	return a, r, cx, err
 }
 
-func (w *Workstation) sealContext(ctx context.Context, id string, c grantContext) ([]byte, error) {
+func (w *Workstation) sealContext(ctx context.Context, owner, id string, c grantContext) ([]byte, error) {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	return w.seal(ctx, w.owner.ID, grantBinding("context", id), secret.New(text))
+	return w.seal(ctx, owner, grantBinding("context", id), secret.New(text))
 }
 
 func (w *Workstation) openContext(ctx context.Context, g store.Grant) (grantContext, error) {

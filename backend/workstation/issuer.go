@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
@@ -80,43 +81,67 @@ func normalIssuer(iss string) (string, error) {
 // ApproveIssuer has launches from iss use a registration from now on. Where
 // several registrations share a server, it is also how one of them is chosen.
 func (w *Workstation) ApproveIssuer(ctx context.Context, iss, registration string) error {
-	reg, err := w.registrationRow(ctx, registration)
-	if err != nil {
-		return err
-	}
-	return w.decideIssuer(ctx, iss, IssuerApproved, &reg.ID)
+	return w.as(ctx, "ApproveIssuer", func(ctx context.Context, who *seat) error {
+		reg, err := w.registrationRow(ctx, registration)
+		if err != nil {
+			return err
+		}
+		return w.decideIssuer(ctx, who, iss, IssuerApproved, &reg)
+	})
 }
 
 // RefuseIssuer has launches from iss be refused from now on.
 func (w *Workstation) RefuseIssuer(ctx context.Context, iss string) error {
-	return w.decideIssuer(ctx, iss, IssuerRefused, nil)
+	return w.as(ctx, "RefuseIssuer", func(ctx context.Context, who *seat) error {
+		return w.decideIssuer(ctx, who, iss, IssuerRefused, nil)
+	})
 }
 
-func (w *Workstation) decideIssuer(ctx context.Context, iss, decision string, registrationID *string) error {
+func (w *Workstation) decideIssuer(ctx context.Context, who *seat, iss, decision string, reg *store.Registration) error {
 	normal, err := normalIssuer(iss)
 	if err != nil {
 		return err
 	}
-	return w.store.DecideIssuer(ctx, store.DecideIssuerParams{Issuer: normal, Received: iss, Decision: decision, RegistrationID: registrationID, At: w.now().UnixMilli()})
+	entry := audit.Entry{Action: audit.LaunchDecision, Detail: "issuer-" + decision, Server: normal}
+	var registrationID *string
+	if reg != nil {
+		registrationID = &reg.ID
+		entry.RegistrationID, entry.RegistrationName = reg.ID, reg.Name
+	}
+	return w.record(ctx, who.profile, entry, func(q *store.Queries) error {
+		return q.DecideIssuer(ctx, store.DecideIssuerParams{Issuer: normal, Received: iss, Decision: decision, RegistrationID: registrationID, At: w.now().UnixMilli()})
+	})
 }
 
 // WithdrawIssuer forgets an issuer and what was decided of it. Fault: issuer-not-found.
 func (w *Workstation) WithdrawIssuer(ctx context.Context, iss string) error {
-	normal, err := normalIssuer(iss)
-	if err != nil {
-		return err
-	}
-	n, err := w.store.ForgetIssuer(ctx, normal)
-	if err == nil && n == 0 {
-		return fault.Newf("issuer-not-found", "List the issuers to see what was decided.", "Nothing was decided of %s.", normal)
-	}
-	return err
+	return w.as(ctx, "WithdrawIssuer", func(ctx context.Context, who *seat) error {
+		normal, err := normalIssuer(iss)
+		if err != nil {
+			return err
+		}
+		return w.record(ctx, who.profile, audit.Entry{Action: audit.LaunchDecision, Detail: audit.DetailIssuerWithdrawn, Server: normal}, func(q *store.Queries) error {
+			n, err := q.ForgetIssuer(ctx, normal)
+			if err == nil && n == 0 {
+				return fault.Newf("issuer-not-found", "List the issuers to see what was decided.", "Nothing was decided of %s.", normal)
+			}
+			return err
+		})
+	})
 }
 
 // InspectIssuer asks an issuer that waits for a decision what it says of
 // itself. Only a person's request leads here: a launch alone fetches nothing.
 // Faults: issuer-not-found, and those of discovery.
-func (w *Workstation) InspectIssuer(ctx context.Context, iss string) (smart.Configuration, error) {
+func (w *Workstation) InspectIssuer(ctx context.Context, iss string) (cfg smart.Configuration, err error) {
+	err = w.as(ctx, "InspectIssuer", func(ctx context.Context, _ *seat) error {
+		cfg, err = w.inspectIssuer(ctx, iss)
+		return err
+	})
+	return cfg, err
+}
+
+func (w *Workstation) inspectIssuer(ctx context.Context, iss string) (smart.Configuration, error) {
 	normal, err := normalIssuer(iss)
 	if err != nil {
 		return smart.Configuration{}, err

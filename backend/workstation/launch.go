@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/fhir"
 	"chartkey/backend/loopback"
@@ -82,6 +83,12 @@ func (w *Workstation) LaunchSettings(ctx context.Context) (LaunchSettings, error
 
 // SaveLaunchSettings remembers them. An empty URL stands for DefaultLaunchURL.
 func (w *Workstation) SaveLaunchSettings(ctx context.Context, s LaunchSettings) error {
+	return w.as(ctx, "SaveLaunchSettings", func(ctx context.Context, who *seat) error {
+		return w.saveLaunchSettings(ctx, who, s)
+	})
+}
+
+func (w *Workstation) saveLaunchSettings(ctx context.Context, who *seat, s LaunchSettings) error {
 	if s.URL == "" {
 		s.URL = DefaultLaunchURL
 	}
@@ -92,7 +99,13 @@ func (w *Workstation) SaveLaunchSettings(ctx context.Context, s LaunchSettings) 
 	if err != nil {
 		return err
 	}
-	return w.store.SetSetting(ctx, store.SetSettingParams{Name: launchSetting, Value: string(text)})
+	detail := "launch-listener-off"
+	if s.On {
+		detail = "launch-listener-on"
+	}
+	return w.record(ctx, who.profile, audit.Entry{Action: audit.Policy, Detail: detail, Subject: s.URL}, func(q *store.Queries) error {
+		return q.SetSetting(ctx, store.SetSettingParams{Name: launchSetting, Value: string(text)})
+	})
 }
 
 func checkLaunchURL(launchURL string) error {
@@ -260,7 +273,7 @@ func (l *LaunchListener) answer(ctx context.Context, in loopback.Launch) loopbac
 		if err != nil {
 			l.sink.Failed(seen.ID, Fault(err))
 		} else {
-			l.sink.Connected(seen.ID, l.w.withNames(status))
+			l.sink.Connected(seen.ID, l.w.withNames(login.who, status))
 		}
 	})
 	return answer
@@ -342,7 +355,11 @@ func (l *LaunchListener) withoutRegistration(ctx context.Context, seen LaunchSee
 // saved, PKCE and state.
 func (l *LaunchListener) begin(ctx context.Context, reg store.Registration, in loopback.Launch) (*Login, error) {
 	w := l.w
-	if err := w.OpenVault(ctx); err != nil {
+	who := w.current()
+	if err := w.prove(ctx, who); err != nil {
+		return nil, err
+	}
+	if _, err := w.dataKey(ctx, who.profile.ID); err != nil {
 		return nil, err
 	}
 	auth, err := w.clientAuth(ctx, reg)
@@ -361,7 +378,7 @@ func (l *LaunchListener) begin(ctx context.Context, reg store.Registration, in l
 		timeout = unattendedTimeout
 	}
 	return w.startLogin(ctx, signIn{
-		timeout: timeout, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg.ScopeVersion()).ForLaunch(), kind: ehrLaunch,
+		who: who, timeout: timeout, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg.ScopeVersion()).ForLaunch(), kind: ehrLaunch,
 		launch: in.Value, accepted: !in.Unattended,
 	})
 }
@@ -427,20 +444,20 @@ func (l *LaunchListener) release(unattended bool) {
 // withNames reads the names of patient and user of a fresh launch, so that a
 // person sees whose connection it is before accepting or using it. Where they
 // cannot be read, the references stand alone.
-func (w *Workstation) withNames(s Status) Status {
+func (w *Workstation) withNames(who *seat, s Status) Status {
 	ctx, cancel := context.WithTimeout(context.Background(), namesTimeout)
 	defer cancel()
-	if err := w.learnNames(ctx, *s.ConnectionID); err != nil {
+	if err := w.learnNames(ctx, who, *s.ConnectionID); err != nil {
 		w.log.Info("the names of a launch could not be read", "code", fault.Code(err))
 	}
-	if named, err := w.Status(ctx, *s.ConnectionID); err == nil {
+	if named, err := w.statusOf(ctx, who, *s.ConnectionID); err == nil {
 		return named
 	}
 	return s
 }
 
-func (w *Workstation) learnNames(ctx context.Context, connectionID string) error {
-	reg, g, err := w.connection(ctx, connectionID)
+func (w *Workstation) learnNames(ctx context.Context, who *seat, connectionID string) error {
+	reg, g, err := w.connection(ctx, who, connectionID)
 	if err != nil {
 		return err
 	}
@@ -465,43 +482,16 @@ func (w *Workstation) learnNames(ctx context.Context, connectionID string) error
 		}
 		*name = fhir.Summarize(res.Raw).Title
 	}
-	sealed, err := w.sealContext(ctx, g.ID, c)
+	sealed, err := w.sealContext(ctx, g.ProfileID, g.ID, c)
 	if err == nil {
 		err = w.store.SetGrantContext(ctx, store.SetGrantContextParams{Context: sealed, ID: g.ID, Version: g.Version})
 	}
 	return errors.Join(append(failures, err)...)
 }
 
-// AcceptLaunch lets a connection be used that came from a launch which no
-// person started. Fault: not-connected.
-func (w *Workstation) AcceptLaunch(ctx context.Context, connectionID string) error {
-	gone := fault.New("not-connected", "There is no connection with that id.", "See chartkey status for the ids, or launch again from the EHR.")
-	g, err := w.store.Grant(ctx, store.GrantParams{ID: connectionID, ProfileID: w.owner.ID})
-	if errors.Is(err, store.ErrNoRow) {
-		return gone
-	}
-	if err != nil || g.Accepted {
-		return err
-	}
-	c, err := w.openContext(ctx, g)
-	if err != nil {
-		return err
-	}
-	c.Origin.Accepted = true
-	sealed, err := w.sealContext(ctx, g.ID, c)
-	if err != nil {
-		return err
-	}
-	n, err := w.store.AcceptGrant(ctx, store.AcceptGrantParams{Context: sealed, ID: g.ID, ReadVersion: g.Version})
-	if err == nil && n == 0 {
-		return gone
-	}
-	return err
-}
-
 // dropOldLaunches makes room for one more connection from a launch.
-func (w *Workstation) dropOldLaunches(ctx context.Context, q *store.Queries, registrationID string) error {
-	old, err := q.OldLaunchGrants(ctx, store.OldLaunchGrantsParams{RegistrationID: registrationID, ProfileID: w.owner.ID, Offset: keptLaunches - 1})
+func (w *Workstation) dropOldLaunches(ctx context.Context, q *store.Queries, registrationID, profileID string) error {
+	old, err := q.OldLaunchGrants(ctx, store.OldLaunchGrantsParams{RegistrationID: registrationID, ProfileID: profileID, Offset: keptLaunches - 1})
 	if err != nil {
 		return err
 	}

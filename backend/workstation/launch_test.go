@@ -175,13 +175,13 @@ func TestALaunchThatNoPersonStartedWaitsToBeAccepted(t *testing.T) {
 	wantCode(t, err, "launch-not-accepted")
 	_, err = l.Read(t.Context(), s.RegistrationID, "Patient/amara-nwosu")
 	wantCode(t, err, "not-connected") // nor by the registration's name
-	if err := l.AcceptLaunch(t.Context(), *s.ConnectionID); err != nil {
+	if err := l.AcceptConnection(t.Context(), *s.ConnectionID); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.Read(t.Context(), s.RegistrationID, "Patient/amara-nwosu"); err != nil {
 		t.Error(err)
 	}
-	wantCode(t, l.AcceptLaunch(t.Context(), "no-such-connection"), "not-connected")
+	wantCode(t, l.AcceptConnection(t.Context(), "no-such-connection"), "not-connected")
 }
 
 func TestAnUnknownIssuerIsNeverFetched(t *testing.T) {

@@ -13,10 +13,12 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/loopback"
 	"chartkey/backend/network"
@@ -40,7 +42,17 @@ type Options struct {
 	// Passphrase is asked where the vault has no usable keyring; nil, or a
 	// passphrase-needed fault, means that nobody can be asked.
 	Passphrase func(ctx context.Context, isNew bool) (secret.Value, error)
-	// KeyCost is the work that a new passphrase's key takes; the zero value is the vault's default.
+	// StoredPassphrase is Passphrase without a person: it is asked where only the activity
+	// record would be the better for it. nil is none.
+	StoredPassphrase func(ctx context.Context, isNew bool) (secret.Value, error)
+	// Passcode is asked for the passcode of a profile, or for a new one; nil, or a
+	// passcode-needed fault, means that nobody can be asked.
+	Passcode func(ctx context.Context, profile string, isNew bool) (secret.Value, error)
+	// Origin is what the activity record names as the place where an action was asked for.
+	Origin audit.Origin
+	// Version is that of this Chartkey, for the exports of the activity record.
+	Version string
+	// KeyCost is the work that the key of a new passphrase or passcode takes; the zero value is the vault's default.
 	KeyCost vault.Cost
 	// Keyring is the system's keyring; nil leaves it out, for a vault that lives only as long as its folder.
 	Keyring *vault.Keyring
@@ -71,15 +83,28 @@ type Workstation struct {
 	smart    *smart.Client
 	store    *store.Store
 	receiver *loopback.Receiver
-	owner    store.Profile
 	askPass  func(context.Context, bool) (secret.Value, error)
-	keyCost  vault.Cost
-	keyring  *vault.Keyring
+	// storedPass is askPass where nobody is to be bothered.
+	storedPass func(context.Context, bool) (secret.Value, error)
+	// askPasscode gives the passcode of a profile, or a new one for it.
+	askPasscode func(ctx context.Context, profile string, isNew bool) (secret.Value, error)
+	origin      audit.Origin
+	// hostName and version are what an export of the activity record names.
+	hostName, version string
+	keyCost           vault.Cost
+	keyring           *vault.Keyring
 
-	vaultMu sync.Mutex // protects the three below
+	seatMu sync.Mutex // protects the one below
+	seat   *seat
+
+	vaultMu sync.Mutex // protects those below
 	vault   *vault.Vault
 	header  vault.Header
-	keys    map[string]*vault.DataKey // by owner
+	keys    map[string]heldKey // by owner
+	// barred keeps the vault closed from a lock until the unlock.
+	barred bool
+	// auditKey chains the activity record. It stays through a lock.
+	auditKey *audit.Key
 
 	loginMu sync.Mutex // protects the two below
 	logins  map[string]*Login
@@ -92,11 +117,17 @@ type Workstation struct {
 // touched until something must be sealed or opened.
 func Open(ctx context.Context, o Options) (*Workstation, error) {
 	w := &Workstation{
-		home: o.Home, now: o.Now, http: o.HTTP, log: o.Log, askPass: o.Passphrase, keyCost: o.KeyCost, keyring: o.Keyring,
-		keys: map[string]*vault.DataKey{}, logins: map[string]*Login{},
+		home: o.Home, now: o.Now, http: o.HTTP, log: o.Log, askPass: o.Passphrase, storedPass: o.StoredPassphrase, askPasscode: o.Passcode, origin: o.Origin, version: o.Version, keyCost: o.KeyCost, keyring: o.Keyring,
+		keys: map[string]heldKey{}, logins: map[string]*Login{},
 	}
 	if w.now == nil {
 		w.now = time.Now
+	}
+	if name, err := os.Hostname(); err == nil {
+		w.hostName = name
+	}
+	if w.origin == "" {
+		w.origin = audit.FromCommandLine
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
@@ -110,9 +141,11 @@ func Open(ctx context.Context, o Options) (*Workstation, error) {
 	if w.store, err = store.Open(ctx, o.Home); err != nil {
 		return nil, err
 	}
-	if w.owner, err = w.ensureOwner(ctx); err != nil {
+	owner, err := w.ensureOwner(ctx)
+	if err != nil {
 		return nil, errors.Join(err, w.store.Close())
 	}
+	w.seat = newSeat(owner)
 	return w, nil
 }
 
@@ -136,19 +169,10 @@ func (w *Workstation) ensureOwner(ctx context.Context) (store.Profile, error) {
 			owner = profiles[0]
 			return nil
 		}
-		owner = store.Profile{ID: uuid.NewString(), Name: "owner", Role: "admin", CreatedAt: w.now().UnixMilli()}
-		return q.InsertProfile(ctx, store.InsertProfileParams(owner))
+		owner = store.Profile{ID: uuid.NewString(), Name: "owner", Role: RoleAdmin, CreatedAt: w.now().UnixMilli()}
+		return q.InsertProfile(ctx, store.InsertProfileParams{ID: owner.ID, Name: owner.Name, Role: owner.Role, CreatedAt: owner.CreatedAt})
 	})
 	return owner, err
-}
-
-// RequireProfile checks that user names the profile that this workstation
-// acts for; "" is the owner. Fault: user-not-found.
-func (w *Workstation) RequireProfile(user string) error {
-	if user == "" || user == w.owner.Name || user == w.owner.ID {
-		return nil
-	}
-	return fault.Newf("user-not-found", "Leave --user out to act as the owner.", "There is no user %q on this workstation.", user)
 }
 
 // Home gives the data folder.
@@ -167,6 +191,7 @@ func (w *Workstation) Close() error {
 	defer cancel()
 	err := w.receiver.Close(ctx)
 	w.work.Wait()
+	w.current().end(errLocked())
 	w.wipeKeys()
 	return errors.Join(err, w.store.Close())
 }

@@ -15,34 +15,49 @@ import (
 // it. Faults: not-connected, needs-reconnect, and those of fhir.
 func (w *Workstation) Read(ctx context.Context, ref, path string) (fhir.Resource, error) {
 	var out fhir.Resource
-	err := w.withGrant(ctx, ref, func(c *fhir.Client) (err error) {
-		out, err = c.Get(ctx, path)
-		return err
+	err := w.as(ctx, "Read", func(ctx context.Context, who *seat) error {
+		return w.withGrant(ctx, who, ref, path, func(ctx context.Context, c *fhir.Client) (err error) {
+			out, err = c.Get(ctx, path)
+			return err
+		})
 	})
-	return out, err
+	if err != nil {
+		return fhir.Resource{}, err
+	}
+	return out, nil
 }
 
 // ReadPages is Read for a search: each is called for every entry of every
 // page, up to limit entries (0 = all).
 func (w *Workstation) ReadPages(ctx context.Context, ref, path string, limit int, each func(entry json.RawMessage) error) error {
 	delivered := false
-	return w.withGrant(ctx, ref, func(c *fhir.Client) error {
-		if delivered {
-			return fault.New("fhir-unauthorized", "The EHR stopped accepting the access token in the middle of the search.", "Run the search again.").CanRetry()
-		}
-		return c.Pages(ctx, path, limit, func(entry json.RawMessage) error {
-			delivered = true
-			return each(entry)
+	return w.as(ctx, "ReadPages", func(ctx context.Context, who *seat) error {
+		return w.withGrant(ctx, who, ref, path, func(ctx context.Context, c *fhir.Client) error {
+			if delivered {
+				return fault.New("fhir-unauthorized", "The EHR stopped accepting the access token in the middle of the search.", "Run the search again.").CanRetry()
+			}
+			return c.Pages(ctx, path, limit, func(entry json.RawMessage) error {
+				delivered = true
+				return each(entry)
+			})
 		})
 	})
 }
 
-func (w *Workstation) withGrant(ctx context.Context, ref string, do func(*fhir.Client) error) error {
-	reg, g, err := w.connection(ctx, ref)
+// withGrant reads with a grant of the profile's, and records that it did.
+func (w *Workstation) withGrant(ctx context.Context, who *seat, ref, path string, do func(context.Context, *fhir.Client) error) error {
+	reg, g, err := w.connection(ctx, who, ref)
 	if err != nil {
 		return err
 	}
-	return w.tokens(reg, g).use(ctx, do)
+	// Opened first: a locked vault, or a changed row, is found before anything is asked of the server.
+	c, err := w.checkOrigin(ctx, reg, g)
+	if err != nil {
+		return err
+	}
+	return w.recorded(ctx, who.profile, readEntry(reg, c, path), func(ctx context.Context, _ *action) error {
+		return w.tokens(reg, g).use(ctx, func(client *fhir.Client) error { return do(ctx, client) })
+	})
 }
 
 // tokenSource gives a grant's token to one operation.

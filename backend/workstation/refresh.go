@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/scope"
 	"chartkey/backend/secret"
@@ -23,15 +24,19 @@ const refreshWait = 45 * time.Second
 // Refresh renews the access token now. Faults: not-connected,
 // not-refreshable, grant-ended, and those of the network, which leave the
 // grant as it is.
-func (w *Workstation) Refresh(ctx context.Context, ref string) (Status, error) {
-	reg, g, err := w.connection(ctx, ref)
-	if err != nil {
-		return Status{}, err
-	}
-	if g, err = w.renew(ctx, reg, g); err != nil {
-		return Status{}, err
-	}
-	return w.Status(ctx, g.ID)
+func (w *Workstation) Refresh(ctx context.Context, ref string) (s Status, err error) {
+	err = w.as(ctx, "Refresh", func(ctx context.Context, who *seat) error {
+		reg, g, err := w.connection(ctx, who, ref)
+		if err != nil {
+			return err
+		}
+		if g, err = w.renew(ctx, reg, g); err != nil {
+			return err
+		}
+		s, err = w.statusOf(ctx, who, g.ID)
+		return err
+	})
+	return s, err
 }
 
 // accessToken gives a token that has not run out, renewing it where it has.
@@ -97,7 +102,22 @@ func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store
 	if err != nil {
 		return g, err
 	}
-	answer, err := w.requestRefresh(ctx, g, c.Origin, token, auth)
+	who, err := w.store.Profile(ctx, g.ProfileID)
+	if err != nil {
+		return g, err
+	}
+	entry := registrationEntry(audit.Refresh, reg)
+	entry.Patient = patientPath(c.Patient)
+	err = w.recorded(ctx, who, entry, func(ctx context.Context, act *action) error {
+		g, err = w.trade(ctx, act, reg, g, c.Origin, token, auth)
+		return err
+	})
+	return g, err
+}
+
+// trade sends the refresh token and stores the answer.
+func (w *Workstation) trade(ctx context.Context, act *action, reg store.Registration, g store.Grant, origin grantOrigin, token secret.Value, auth smart.ClientAuth) (store.Grant, error) {
+	answer, err := w.requestRefresh(ctx, g, origin, token, auth)
 	if err != nil {
 		if !answer.RefreshToken.IsEmpty() {
 			g = w.keepReplacement(context.WithoutCancel(ctx), reg, g, answer.RefreshToken)
@@ -112,13 +132,13 @@ func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store
 		return g, err
 	}
 	// From here on the old refresh token may be spent: the answer is stored even if the caller has gone.
-	return w.storeRenewal(context.WithoutCancel(ctx), reg, g, answer)
+	return w.storeRenewal(context.WithoutCancel(ctx), act, reg, g, answer)
 }
 
 // keepReplacement stores the refresh token of an answer that was of no use
 // otherwise. The old one is spent, and would cost the whole grant.
 func (w *Workstation) keepReplacement(ctx context.Context, reg store.Registration, g store.Grant, token secret.Value) store.Grant {
-	sealed, err := w.seal(ctx, w.owner.ID, grantBinding("refresh_token", g.ID), token)
+	sealed, err := w.seal(ctx, g.ProfileID, grantBinding("refresh_token", g.ID), token)
 	if err == nil {
 		_, err = w.store.RenewGrant(ctx, store.RenewGrantParams{
 			AccessToken: g.AccessToken, RefreshToken: sealed, Context: g.Context, ScopesGranted: g.ScopesGranted,
@@ -156,20 +176,20 @@ func (w *Workstation) requestRefresh(ctx context.Context, g store.Grant, origin 
 	return w.smart.Refresh(ctx, cfg, auth, token, scope.Grammar(strings.Fields(g.ScopesGranted)))
 }
 
-func (w *Workstation) storeRenewal(ctx context.Context, reg store.Registration, g store.Grant, answer smart.TokenResponse) (store.Grant, error) {
+func (w *Workstation) storeRenewal(ctx context.Context, act *action, reg store.Registration, g store.Grant, answer smart.TokenResponse) (store.Grant, error) {
 	c, err := w.openContext(ctx, g)
 	if err != nil {
 		return g, err
 	}
 	c.renew(answer.Context)
-	access, refresh, sealed, err := w.sealGrant(ctx, g.ID, answer.AccessToken, answer.RefreshToken, c)
+	access, refresh, sealed, err := w.sealGrant(ctx, g.ProfileID, g.ID, answer.AccessToken, answer.RefreshToken, c)
 	if err != nil {
 		return g, err
 	}
 	if len(refresh) == 0 {
 		refresh = g.RefreshToken // RFC 6749 section 6: none in the answer means that the old one stays
 	}
-	err = w.store.Update(ctx, func(q *store.Queries) error {
+	err = act.commit(ctx, func(q *store.Queries) error {
 		now := w.now().UnixMilli()
 		n, err := q.RenewGrant(ctx, store.RenewGrantParams{
 			AccessToken: access, RefreshToken: refresh, Context: sealed, ScopesGranted: answer.Scopes.String(), AccessExpiresAt: expiryMillis(answer.ExpiresAt),

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/scope"
 	"chartkey/backend/secret"
@@ -48,7 +49,15 @@ type Registration struct {
 //
 // A grant that was made for another server or client ends, because its tokens
 // must never be sent anywhere else.
-func (w *Workstation) SaveRegistration(ctx context.Context, id string, in RegistrationInput) (Registration, []FieldProblem, error) {
+func (w *Workstation) SaveRegistration(ctx context.Context, id string, in RegistrationInput) (reg Registration, problems []FieldProblem, err error) {
+	err = w.as(ctx, "SaveRegistration", func(ctx context.Context, who *seat) error {
+		reg, problems, err = w.saveRegistration(ctx, who, id, in)
+		return err
+	})
+	return reg, problems, err
+}
+
+func (w *Workstation) saveRegistration(ctx context.Context, who *seat, id string, in RegistrationInput) (Registration, []FieldProblem, error) {
 	in, old, problems, err := w.examine(ctx, id, in)
 	if err != nil {
 		return Registration{}, nil, err
@@ -87,7 +96,7 @@ func (w *Workstation) SaveRegistration(ctx context.Context, id string, in Regist
 			return Registration{}, nil, err
 		}
 	}
-	if err := w.storeRegistration(ctx, id == "", old, row); err != nil {
+	if err := w.storeRegistration(ctx, who, id == "", old, row); err != nil {
 		return Registration{}, nil, err
 	}
 	reg, err := w.registration(ctx, row)
@@ -100,8 +109,13 @@ func secretBinding(row store.Registration) vault.Binding {
 	return vault.Binding{Table: "registration", Column: "client_secret", Row: strings.Join([]string{row.ID, row.Issuer, row.ClientID}, "\n")}
 }
 
-func (w *Workstation) storeRegistration(ctx context.Context, isNew bool, old, row store.Registration) error {
-	err := w.store.Update(ctx, func(q *store.Queries) error {
+func (w *Workstation) storeRegistration(ctx context.Context, who *seat, isNew bool, old, row store.Registration) error {
+	entry := registrationEntry(audit.Registration, row)
+	entry.Detail = audit.DetailChanged
+	if isNew {
+		entry.Detail = audit.DetailAdded
+	}
+	err := w.record(ctx, who.profile, entry, func(q *store.Queries) error {
 		// A launch that waited for this server to be known need not wait any more.
 		if err := q.ForgetPendingIssuer(ctx, row.Issuer); err != nil {
 			return err
@@ -248,6 +262,12 @@ func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 // tests. Grants are revoked first where the server offers it; a failure to
 // revoke does not keep the registration.
 func (w *Workstation) RemoveRegistration(ctx context.Context, ref string) error {
+	return w.as(ctx, "RemoveRegistration", func(ctx context.Context, who *seat) error {
+		return w.removeRegistration(ctx, who, ref)
+	})
+}
+
+func (w *Workstation) removeRegistration(ctx context.Context, who *seat, ref string) error {
 	row, err := w.registrationRow(ctx, ref)
 	if err != nil {
 		return err
@@ -258,7 +278,7 @@ func (w *Workstation) RemoveRegistration(ctx context.Context, ref string) error 
 	}
 	mode := RevokeAuto
 	for _, g := range grants {
-		d, err := w.disconnect(ctx, row, g, mode)
+		d, err := w.disconnect(ctx, who, row, g, mode)
 		if err != nil && fault.Code(err) != "not-connected" {
 			return err
 		}
@@ -266,11 +286,15 @@ func (w *Workstation) RemoveRegistration(ctx context.Context, ref string) error 
 			mode = RevokeNever // a server that is away is not asked for each of them
 		}
 	}
-	n, err := w.store.DeleteRegistration(ctx, row.ID)
-	if err == nil && n == 0 {
-		return noRegistration(ref)
-	}
-	return err
+	entry := registrationEntry(audit.Registration, row)
+	entry.Detail = audit.DetailRemoved
+	return w.record(ctx, who.profile, entry, func(q *store.Queries) error {
+		n, err := q.DeleteRegistration(ctx, row.ID)
+		if err == nil && n == 0 {
+			return noRegistration(ref)
+		}
+		return err
+	})
 }
 
 // portOf gives the port of a loopback URI, for messages.

@@ -73,6 +73,18 @@ type Status struct {
 	RefreshedAt *time.Time   `json:"refreshed_at" ts_type:"string"`
 	LastTest    *LastTest    `json:"last_test"`
 	LastError   *fault.Error `json:"last_error"`
+	// Waiting is a sign-in with another account than the last time, which is not used until it is accepted; null where there is none.
+	Waiting *OtherAccount `json:"waiting"`
+}
+
+// OtherAccount is whose connection waits to be accepted.
+type OtherAccount struct {
+	ConnectionID string    `json:"connection_id"`
+	FHIRUser     *string   `json:"fhir_user"`
+	UserName     *string   `json:"user_name"`
+	Patient      *string   `json:"patient"`
+	PatientName  *string   `json:"patient_name"`
+	ConnectedAt  time.Time `json:"connected_at" ts_type:"string"`
 }
 
 // LaunchDetails is the launch context beside patient, encounter and user
@@ -89,13 +101,21 @@ type LaunchDetails struct {
 
 // Status gives the status of one connection: by its id, or of a
 // registration's standalone one by the registration's name or id.
-func (w *Workstation) Status(ctx context.Context, ref string) (Status, error) {
-	if g, err := w.store.Grant(ctx, store.GrantParams{ID: ref, ProfileID: w.owner.ID}); err == nil && g.Kind == ehrLaunch {
+func (w *Workstation) Status(ctx context.Context, ref string) (s Status, err error) {
+	err = w.as(ctx, "Status", func(ctx context.Context, who *seat) error {
+		s, err = w.statusOf(ctx, who, ref)
+		return err
+	})
+	return s, err
+}
+
+func (w *Workstation) statusOf(ctx context.Context, who *seat, ref string) (Status, error) {
+	if g, err := w.store.Grant(ctx, store.GrantParams{ID: ref, ProfileID: who.profile.ID}); err == nil && (g.Kind == ehrLaunch || !g.Accepted) {
 		reg, err := w.store.Registration(ctx, g.RegistrationID)
 		if err != nil {
 			return Status{}, err
 		}
-		return w.launchStatus(ctx, reg, g, w.unlocked(ctx) != nil), nil
+		return w.grantStatus(ctx, who, reg, g, !w.mayShow(ctx, who)), nil
 	} else if err == nil {
 		ref = g.RegistrationID
 	} else if !errors.Is(err, store.ErrNoRow) {
@@ -105,7 +125,7 @@ func (w *Workstation) Status(ctx context.Context, ref string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	all, err := w.statuses(ctx, []store.Registration{row})
+	all, err := w.statuses(ctx, who, []store.Registration{row})
 	if err != nil {
 		return Status{}, err
 	}
@@ -114,7 +134,15 @@ func (w *Workstation) Status(ctx context.Context, ref string) (Status, error) {
 
 // LaunchStatuses gives the status of every connection that an EHR launch
 // made, the latest first. ref limits them to one registration; "" is all.
-func (w *Workstation) LaunchStatuses(ctx context.Context, ref string) ([]Status, error) {
+func (w *Workstation) LaunchStatuses(ctx context.Context, ref string) (out []Status, err error) {
+	err = w.as(ctx, "LaunchStatuses", func(ctx context.Context, who *seat) error {
+		out, err = w.launchStatuses(ctx, who, ref)
+		return err
+	})
+	return out, err
+}
+
+func (w *Workstation) launchStatuses(ctx context.Context, who *seat, ref string) ([]Status, error) {
 	regs := map[string]store.Registration{}
 	if ref != "" {
 		reg, err := w.registrationRow(ctx, ref)
@@ -131,55 +159,63 @@ func (w *Workstation) LaunchStatuses(ctx context.Context, ref string) ([]Status,
 			regs[row.ID] = row
 		}
 	}
-	grants, err := w.store.GrantsOfProfile(ctx, w.owner.ID)
+	grants, err := w.store.GrantsOfProfile(ctx, who.profile.ID)
 	if err != nil {
 		return nil, err
 	}
-	locked := len(grants) > 0 && w.unlocked(ctx) != nil
+	locked := len(grants) > 0 && !w.mayShow(ctx, who)
 	out := []Status{}
 	for _, g := range slices.Backward(grants) {
 		if reg, ok := regs[g.RegistrationID]; ok && g.Kind == ehrLaunch {
-			out = append(out, w.launchStatus(ctx, reg, g, locked))
+			out = append(out, w.grantStatus(ctx, who, reg, g, locked))
 		}
 	}
 	return out, nil
 }
 
-func (w *Workstation) launchStatus(ctx context.Context, reg store.Registration, g store.Grant, locked bool) Status {
-	s := w.blankStatus(reg)
+func (w *Workstation) grantStatus(ctx context.Context, who *seat, reg store.Registration, g store.Grant, locked bool) Status {
+	s := blankStatus(who, reg)
 	w.fillGrant(ctx, &s, g, locked)
 	return s
 }
 
-func (w *Workstation) blankStatus(reg store.Registration) Status {
+func blankStatus(who *seat, reg store.Registration) Status {
 	return Status{
-		RegistrationID: reg.ID, RegistrationName: reg.Name, User: w.owner.Name, Kind: standalone, Accepted: true, State: NotConnected, FHIRBaseURL: reg.FHIRBaseURL,
+		RegistrationID: reg.ID, RegistrationName: reg.Name, User: who.profile.Name, Kind: standalone, Accepted: true, State: NotConnected, FHIRBaseURL: reg.FHIRBaseURL,
 		ScopesRequested: []string{}, ScopesGranted: []string{}, Warnings: []string{},
 	}
 }
 
 // Statuses gives the status of every registration's standalone connection,
 // by name. A locked vault hides whom a connection concerns and nothing else.
-func (w *Workstation) Statuses(ctx context.Context) ([]Status, error) {
-	rows, err := w.store.Registrations(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return w.statuses(ctx, rows)
+func (w *Workstation) Statuses(ctx context.Context) (out []Status, err error) {
+	err = w.as(ctx, "Statuses", func(ctx context.Context, who *seat) error {
+		rows, err := w.store.Registrations(ctx)
+		if err != nil {
+			return err
+		}
+		out, err = w.statuses(ctx, who, rows)
+		return err
+	})
+	return out, err
 }
 
-func (w *Workstation) statuses(ctx context.Context, regs []store.Registration) ([]Status, error) {
-	grants, err := w.store.GrantsOfProfile(ctx, w.owner.ID)
+func (w *Workstation) statuses(ctx context.Context, who *seat, regs []store.Registration) ([]Status, error) {
+	grants, err := w.store.GrantsOfProfile(ctx, who.profile.ID)
 	if err != nil {
 		return nil, err
 	}
 	byReg := make(map[string]store.Grant, len(grants))
+	waiting := map[string]store.Grant{}
 	for _, g := range grants {
-		if g.Kind == standalone {
+		switch {
+		case g.Kind == standalone && g.Accepted:
 			byReg[g.RegistrationID] = g
+		case g.Kind == standalone:
+			waiting[g.RegistrationID] = g
 		}
 	}
-	tests, err := w.store.TestReportsOfProfile(ctx, w.owner.ID)
+	tests, err := w.store.TestReportsOfProfile(ctx, who.profile.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +223,7 @@ func (w *Workstation) statuses(ctx context.Context, regs []store.Registration) (
 	for _, t := range tests {
 		testByReg[t.RegistrationID] = &LastTest{At: fromMillis(t.StartedAt), OK: t.OK, Layer: t.Layer}
 	}
-	failures, err := w.store.ConnectFailures(ctx, w.owner.ID)
+	failures, err := w.store.ConnectFailures(ctx, who.profile.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -195,13 +231,17 @@ func (w *Workstation) statuses(ctx context.Context, regs []store.Registration) (
 	for _, f := range failures {
 		failureByReg[f.RegistrationID] = storedFault(f.Error)
 	}
-	locked := len(grants) > 0 && w.unlocked(ctx) != nil
+	locked := len(grants) > 0 && !w.mayShow(ctx, who)
 	out := make([]Status, len(regs))
 	for i, reg := range regs {
-		s := w.blankStatus(reg)
+		s := blankStatus(who, reg)
 		s.LastTest, s.LastError = testByReg[reg.ID], failureByReg[reg.ID]
 		if g, ok := byReg[reg.ID]; ok {
 			w.fillGrant(ctx, &s, g, locked)
+		}
+		if g, ok := waiting[reg.ID]; ok {
+			other := w.grantStatus(ctx, who, reg, g, locked)
+			s.Waiting = &OtherAccount{ConnectionID: g.ID, FHIRUser: other.FHIRUser, UserName: other.UserName, Patient: other.Patient, PatientName: other.PatientName, ConnectedAt: fromMillis(g.ConnectedAt)}
 		}
 		out[i] = s
 	}
@@ -345,10 +385,10 @@ func (w *Workstation) recordGrantError(ctx context.Context, g store.Grant, ended
 
 // recordConnectFailure keeps why the last sign-in failed, for the status of a
 // registration that has no grant.
-func (w *Workstation) recordConnectFailure(ctx context.Context, registrationID string, cause error) error {
+func (w *Workstation) recordConnectFailure(ctx context.Context, who *seat, registrationID string, cause error) error {
 	text, err := faultText(Fault(cause))
 	if err != nil {
 		return err
 	}
-	return w.store.SaveConnectFailure(ctx, store.SaveConnectFailureParams{RegistrationID: registrationID, ProfileID: w.owner.ID, Error: text, At: w.now().UnixMilli()})
+	return w.store.SaveConnectFailure(ctx, store.SaveConnectFailureParams{RegistrationID: registrationID, ProfileID: who.profile.ID, Error: text, At: w.now().UnixMilli()})
 }

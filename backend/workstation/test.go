@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/fhir"
 	"chartkey/backend/scope"
@@ -65,6 +66,7 @@ type TestReport struct {
 // testRun carries one test through its checks.
 type testRun struct {
 	w      *Workstation
+	act    *action
 	reg    store.Registration
 	cfg    smart.Configuration
 	report TestReport
@@ -107,15 +109,27 @@ func (r *testRun) skip(layer Layer, why string, checks ...[2]string) {
 // Test runs a layer of checks, or both, and keeps the report. each, where
 // given, is called with every check as it finishes. A report with failures is
 // no error: an error means that the test itself could not run.
-func (w *Workstation) Test(ctx context.Context, ref string, layer Layer, each func(Check)) (TestReport, error) {
-	reg, g, grantErr := w.connection(ctx, ref)
-	if grantErr != nil && fault.Code(grantErr) != "not-connected" {
-		return TestReport{}, grantErr
-	}
-	if !slices.Contains([]Layer{LayerConfiguration, LayerLive, LayerAll}, layer) {
-		return TestReport{}, fault.Newf("invalid-layer", "Choose configuration, live or all.", "%q is no layer of the test.", layer)
-	}
-	r := &testRun{w: w, reg: reg, each: each, report: TestReport{RegistrationID: reg.ID, StartedAt: w.now().UTC(), Layer: layer, Checks: []Check{}}}
+func (w *Workstation) Test(ctx context.Context, ref string, layer Layer, each func(Check)) (report TestReport, err error) {
+	err = w.as(ctx, "Test", func(ctx context.Context, who *seat) error {
+		reg, g, grantErr := w.connection(ctx, who, ref)
+		if grantErr != nil && fault.Code(grantErr) != "not-connected" {
+			return grantErr
+		}
+		if !slices.Contains([]Layer{LayerConfiguration, LayerLive, LayerAll}, layer) {
+			return fault.Newf("invalid-layer", "Choose configuration, live or all.", "%q is no layer of the test.", layer)
+		}
+		entry := registrationEntry(audit.Test, reg)
+		entry.Detail = string(layer)
+		return w.recorded(ctx, who.profile, entry, func(ctx context.Context, act *action) error {
+			report, err = w.test(ctx, who, act, reg, g, grantErr, layer, each)
+			return err
+		})
+	})
+	return report, err
+}
+
+func (w *Workstation) test(ctx context.Context, who *seat, act *action, reg store.Registration, g store.Grant, grantErr error, layer Layer, each func(Check)) (TestReport, error) {
+	r := &testRun{w: w, act: act, reg: reg, each: each, report: TestReport{RegistrationID: reg.ID, StartedAt: w.now().UTC(), Layer: layer, Checks: []Check{}}}
 	if layer != LayerLive {
 		r.configuration(ctx)
 	}
@@ -126,7 +140,7 @@ func (w *Workstation) Test(ctx context.Context, ref string, layer Layer, each fu
 		return r.report, fault.New("cancelled", "The test was cancelled.", "Run it again when you are ready.").Because(err)
 	}
 	r.report.OK = !slices.ContainsFunc(r.report.Checks, func(c Check) bool { return c.Result == Fail })
-	return r.report, w.keepReport(ctx, r.report)
+	return r.report, w.keepReport(ctx, who, r.report)
 }
 
 func (r *testRun) configuration(ctx context.Context) {
@@ -348,6 +362,7 @@ func (r *testRun) live(ctx context.Context, g store.Grant, err error, alone bool
 		if c, err = r.w.openContext(ctx, g); err != nil {
 			return failed(err)
 		}
+		r.act.patient(patientPath(c.Patient))
 		return passed("Connected on %s.", readable(g.ConnectedAt))
 	}) {
 		r.skip(l, "Not tried, because there is no grant to use.", liveChecks[1:]...)
@@ -488,7 +503,7 @@ func (r *testRun) identity(ctx context.Context, g store.Grant, c grantContext, r
 	case c.FHIRUser != "":
 		seen = append(seen, "signed in as "+c.FHIRUser)
 	}
-	sealed, err := r.w.sealContext(ctx, g.ID, c)
+	sealed, err := r.w.sealContext(ctx, g.ProfileID, g.ID, c)
 	if err == nil {
 		err = r.w.store.SetGrantContext(ctx, store.SetGrantContextParams{Context: sealed, ID: g.ID, Version: g.Version})
 	}
@@ -507,7 +522,7 @@ func reportBinding(registrationID, profileID string) vault.Binding {
 
 // keepReport stores the latest report. It may name a patient, so it is
 // sealed; where the vault is not open, only the outcome is kept.
-func (w *Workstation) keepReport(ctx context.Context, report TestReport) error {
+func (w *Workstation) keepReport(ctx context.Context, who *seat, report TestReport) error {
 	var sealed []byte
 	if _, exists, err := w.readHeader(ctx); err != nil {
 		return err
@@ -516,12 +531,19 @@ func (w *Workstation) keepReport(ctx context.Context, report TestReport) error {
 		if err != nil {
 			return err
 		}
-		if sealed, err = w.seal(ctx, w.owner.ID, reportBinding(report.RegistrationID, w.owner.ID), secret.New(text)); err != nil {
+		if sealed, err = w.seal(ctx, who.profile.ID, reportBinding(report.RegistrationID, who.profile.ID), secret.New(text)); err != nil {
 			return err
 		}
 	}
-	return w.store.SaveTestReport(ctx, store.SaveTestReportParams{
-		RegistrationID: report.RegistrationID, ProfileID: w.owner.ID, Layer: string(report.Layer), OK: report.OK, StartedAt: report.StartedAt.UnixMilli(), Report: sealed,
+	return w.store.Update(ctx, func(q *store.Queries) error {
+		if sealed != nil {
+			if err := w.stillHolds(ctx, q, who.profile.ID); err != nil {
+				return err
+			}
+		}
+		return q.SaveTestReport(ctx, store.SaveTestReportParams{
+			RegistrationID: report.RegistrationID, ProfileID: who.profile.ID, Layer: string(report.Layer), OK: report.OK, StartedAt: report.StartedAt.UnixMilli(), Report: sealed,
+		})
 	})
 }
 
@@ -539,19 +561,27 @@ func (r TestReport) withoutLive() *TestReport {
 
 // LatestReport gives the report of the latest test, or nil where there is
 // none or it cannot be opened now.
-func (w *Workstation) LatestReport(ctx context.Context, ref string) (*TestReport, error) {
-	reg, err := w.registrationRow(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	row, err := w.store.TestReport(ctx, store.TestReportParams{RegistrationID: reg.ID, ProfileID: w.owner.ID})
+func (w *Workstation) LatestReport(ctx context.Context, ref string) (report *TestReport, err error) {
+	err = w.as(ctx, "LatestReport", func(ctx context.Context, who *seat) error {
+		reg, err := w.registrationRow(ctx, ref)
+		if err != nil {
+			return err
+		}
+		report, err = w.latestReport(ctx, who, reg)
+		return err
+	})
+	return report, err
+}
+
+func (w *Workstation) latestReport(ctx context.Context, who *seat, reg store.Registration) (*TestReport, error) {
+	row, err := w.store.TestReport(ctx, store.TestReportParams{RegistrationID: reg.ID, ProfileID: who.profile.ID})
 	if errors.Is(err, store.ErrNoRow) {
 		return nil, nil
 	}
-	if err != nil || len(row.Report) == 0 || w.unlocked(ctx) != nil {
+	if err != nil || len(row.Report) == 0 || !w.mayShow(ctx, who) {
 		return nil, err
 	}
-	text, err := w.open(ctx, w.owner.ID, reportBinding(reg.ID, w.owner.ID), row.Report)
+	text, err := w.open(ctx, who.profile.ID, reportBinding(reg.ID, who.profile.ID), row.Report)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,14 @@
 package workstation
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"path/filepath"
 	"time"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/secret"
 	"chartkey/backend/store"
@@ -47,6 +49,14 @@ func (w *Workstation) readHeader(ctx context.Context) (h vault.Header, ok bool, 
 // openVaultLocked gives the unlocked vault, unlocking or, where nothing was
 // ever sealed, making it. It never makes a key beside an older one. vaultMu is held.
 func (w *Workstation) openVaultLocked(ctx context.Context) (*vault.Vault, error) {
+	return w.openVaultBy(ctx, w.askPass)
+}
+
+// openVaultBy is openVaultLocked with another source of the passphrase.
+func (w *Workstation) openVaultBy(ctx context.Context, ask func(context.Context, bool) (secret.Value, error)) (*vault.Vault, error) {
+	if w.barred {
+		return nil, errLocked()
+	}
 	if w.vault != nil {
 		return w.vault, nil
 	}
@@ -62,7 +72,7 @@ func (w *Workstation) openVaultLocked(ctx context.Context) (*vault.Vault, error)
 		v, err = vault.UnlockWithKeyring(ctx, w.keyring, h)
 	} else {
 		var pass secret.Value
-		if pass, err = w.passphrase(ctx, false); err == nil {
+		if pass, err = passphraseFrom(ctx, ask, false); err == nil {
 			v, err = vault.UnlockWithPassphrase(h, pass)
 		}
 	}
@@ -73,11 +83,11 @@ func (w *Workstation) openVaultLocked(ctx context.Context) (*vault.Vault, error)
 	return v, nil
 }
 
-func (w *Workstation) passphrase(ctx context.Context, isNew bool) (secret.Value, error) {
-	if w.askPass == nil {
+func passphraseFrom(ctx context.Context, ask func(context.Context, bool) (secret.Value, error), isNew bool) (secret.Value, error) {
+	if ask == nil {
 		return secret.Value{}, PassphraseNeeded()
 	}
-	return w.askPass(ctx, isNew)
+	return ask(ctx, isNew)
 }
 
 // PassphraseNeeded is what a passphrase source answers where it can ask nobody.
@@ -169,7 +179,7 @@ func (w *Workstation) newMaster(ctx context.Context, given *secret.Value) (*vaul
 		}
 		ringErr = fault.From(err)
 	}
-	pass, err := w.passphrase(ctx, true)
+	pass, err := passphraseFrom(ctx, w.askPass, true)
 	if fault.Code(err) == "passphrase-needed" {
 		return nil, vault.Header{}, fault.New(ringErr.Code, ringErr.Message, ringErr.Advice+" For a passphrase, name a file that holds it in CHARTKEY_PASSPHRASE_FILE, or run the command in a terminal to be asked.").Because(ringErr)
 	}
@@ -182,12 +192,59 @@ func (w *Workstation) newMaster(ctx context.Context, given *secret.Value) (*vaul
 // OpenVault opens the vault, making it where nothing was ever sealed, so that
 // what follows need not ask anybody. Faults: those of the vault.
 func (w *Workstation) OpenVault(ctx context.Context) error {
-	_, err := w.dataKey(ctx, w.owner.ID)
-	return err
+	return w.as(ctx, "OpenVault", func(ctx context.Context, who *seat) error {
+		_, err := w.dataKey(ctx, who.profile.ID)
+		return err
+	})
 }
 
-// dataKey gives the key of an owner (a profile's id, or workstationOwner),
-// making it at its first use.
+// heldKey is a data key in memory, with the stored form that it was opened from.
+type heldKey struct {
+	*vault.DataKey
+	from vault.WrappedKey
+}
+
+// holds tells whether the key of an owner is in memory, and still the stored one.
+func (w *Workstation) holds(owner string, stored vault.WrappedKey) bool {
+	w.vaultMu.Lock()
+	defer w.vaultMu.Unlock()
+	k, ok := w.keys[owner]
+	return ok && bytes.Equal(k.from.Wrapped, stored.Wrapped)
+}
+
+// stillHolds makes sure, inside the transaction that stores what was sealed
+// with it, that the key of a profile was not destroyed in the meantime.
+func (w *Workstation) stillHolds(ctx context.Context, q *store.Queries, owner string) error {
+	row, err := q.DataKey(ctx, owner)
+	if err != nil && !errors.Is(err, store.ErrNoRow) {
+		return err
+	}
+	if err == nil && w.holds(owner, vault.WrappedKey{Wrapped: row.Wrapped}) {
+		return nil
+	}
+	return errSwitched()
+}
+
+// heldDataKey gives the key of an owner if it is in memory, or nil.
+func (w *Workstation) heldDataKey(owner string) *vault.DataKey {
+	w.vaultMu.Lock()
+	defer w.vaultMu.Unlock()
+	return w.keys[owner].DataKey
+}
+
+// forgetKey takes the key of one owner out of memory.
+func (w *Workstation) forgetKey(owner string) {
+	w.vaultMu.Lock()
+	defer w.vaultMu.Unlock()
+	if k, ok := w.keys[owner]; ok {
+		w.vault.Forget(k.DataKey)
+		delete(w.keys, owner)
+	}
+}
+
+// dataKey gives the key of an owner: a profile's id, or workstationOwner. One
+// that a passcode guards is in memory once its profile was proven; others are
+// made at their first use.
 func (w *Workstation) dataKey(ctx context.Context, owner string) (*vault.DataKey, error) {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
@@ -195,33 +252,48 @@ func (w *Workstation) dataKey(ctx context.Context, owner string) (*vault.DataKey
 	if err != nil {
 		return nil, err
 	}
-	if k := w.keys[owner]; k != nil {
-		return k, nil
+	if k, ok := w.keys[owner]; ok {
+		return k.DataKey, nil
 	}
-	wrapped, err := w.store.DataKey(ctx, owner)
-	if errors.Is(err, store.ErrNoRow) {
-		var fresh []byte
-		if _, fresh, err = v.NewDataKey(owner); err != nil {
-			return nil, err
-		}
-		err = w.store.Update(ctx, func(q *store.Queries) error {
-			return q.InsertDataKey(ctx, store.InsertDataKeyParams{Owner: owner, Wrapped: fresh, CreatedAt: w.now().UnixMilli()})
-		})
-		if err != nil && !store.IsDuplicate(err) {
-			return nil, err
-		}
-		// Another process may have been first: what is stored counts.
-		wrapped, err = w.store.DataKey(ctx, owner)
-	}
+	wrapped, err := w.wrappedKey(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
-	k, err := v.DataKey(owner, wrapped)
+	if wrapped.KDF != nil {
+		return nil, errLocked()
+	}
+	if wrapped.Wrapped == nil {
+		if wrapped, err = w.makeDataKey(ctx, v, owner); err != nil {
+			return nil, err
+		}
+	}
+	k, err := v.UnlockKey(owner, wrapped, secret.Value{})
 	if err != nil {
 		return nil, err
 	}
-	w.keys[owner] = k
+	w.keys[owner] = heldKey{k, wrapped}
 	return k, nil
+}
+
+// makeDataKey makes the key of an owner whom no passcode guards.
+func (w *Workstation) makeDataKey(ctx context.Context, v *vault.Vault, owner string) (vault.WrappedKey, error) {
+	if owner != workstationOwner {
+		if err := w.passcodeMissing(ctx); err != nil {
+			return vault.WrappedKey{}, err
+		}
+	}
+	_, fresh, err := v.NewDataKey(owner)
+	if err != nil {
+		return vault.WrappedKey{}, err
+	}
+	err = w.store.Update(ctx, func(q *store.Queries) error {
+		return q.InsertDataKey(ctx, store.InsertDataKeyParams{Owner: owner, Wrapped: fresh, CreatedAt: w.now().UnixMilli()})
+	})
+	if err != nil && !store.IsDuplicate(err) {
+		return vault.WrappedKey{}, err
+	}
+	// Another process may have been first: what is stored counts.
+	return w.wrappedKey(ctx, owner)
 }
 
 func (w *Workstation) seal(ctx context.Context, owner string, b vault.Binding, s secret.Value) ([]byte, error) {
@@ -255,6 +327,26 @@ func (w *Workstation) unlocked(ctx context.Context) error {
 	return err
 }
 
+// unlockedQuietly is unlocked without asking a person.
+func (w *Workstation) unlockedQuietly(ctx context.Context) error {
+	w.vaultMu.Lock()
+	defer w.vaultMu.Unlock()
+	_, err := w.openVaultBy(ctx, w.storedPass)
+	return err
+}
+
+func (w *Workstation) vaultOpen() bool {
+	w.vaultMu.Lock()
+	defer w.vaultMu.Unlock()
+	return w.vault != nil
+}
+
+// mayShow makes the profile's own sealed rows readable, where its passcode or
+// the vault's key can be had. It tells false where whom they concern stays hidden.
+func (w *Workstation) mayShow(ctx context.Context, who *seat) bool {
+	return w.prove(ctx, who) == nil && w.unlocked(ctx) == nil
+}
+
 // VaultStatus tells how the vault fares, without making one.
 func (w *Workstation) VaultStatus(ctx context.Context) (VaultStatus, error) {
 	s := VaultStatus{Keyring: string(w.keyringState(ctx))}
@@ -279,32 +371,34 @@ func (w *Workstation) VaultStatus(ctx context.Context) (VaultStatus, error) {
 	return s, nil
 }
 
-// UnlockVault unlocks with a passphrase or, where pass is empty, by asking
-// the keyring, which may then prompt. Faults: those of the vault.
-func (w *Workstation) UnlockVault(ctx context.Context, pass secret.Value) error {
+// unlockVault lifts the bar of a lock, and opens the vault where there is one:
+// with a passphrase or, where pass is empty, by asking the keyring, which may
+// then prompt.
+func (w *Workstation) unlockVault(ctx context.Context, pass secret.Value) error {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
-	if w.vault != nil {
-		return nil
-	}
 	h, exists, err := w.readHeader(ctx)
 	if err != nil {
 		return err
 	}
-	if !exists {
-		return fault.New("vault-missing", "There is no vault to unlock yet.", "Connect, or store a client secret: that makes one.")
+	barred := w.barred
+	w.barred = false
+	if w.vault != nil || !exists {
+		return nil
 	}
 	var v *vault.Vault
 	switch {
 	case h.Protection == vault.ByKeyring:
 		v, err = vault.UnlockWithKeyring(ctx, w.keyring.Prompting(), h)
 	case pass.IsEmpty():
-		_, err := w.openVaultLocked(ctx)
-		return err
+		if _, err = w.openVaultLocked(ctx); err == nil {
+			return nil
+		}
 	default:
 		v, err = vault.UnlockWithPassphrase(h, pass)
 	}
 	if err != nil {
+		w.barred = barred
 		return err
 	}
 	w.vault, w.header = v, h
@@ -314,15 +408,23 @@ func (w *Workstation) UnlockVault(ctx context.Context, pass secret.Value) error 
 // CreateVault makes a vault under a passphrase, for a workstation without a
 // usable keyring. Fault: vault-exists.
 func (w *Workstation) CreateVault(ctx context.Context, pass secret.Value) error {
+	return w.as(ctx, "CreateVault", func(ctx context.Context, who *seat) error {
+		if err := w.makeVault(ctx, pass); err != nil {
+			return err
+		}
+		return w.record(ctx, who.profile, audit.Entry{Action: audit.Vault, Detail: audit.DetailMade}, nil)
+	})
+}
+
+func (w *Workstation) makeVault(ctx context.Context, pass secret.Value) error {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
 	_, err := w.createVault(ctx, &pass)
 	return err
 }
 
-// LockVault takes the keys out of memory. They come back with the next unlock.
-func (w *Workstation) LockVault() { w.wipeKeys() }
-
+// wipeKeys takes the keys out of memory. The key of the activity record stays:
+// it opens nothing, and what happens at the lock is to be recorded.
 func (w *Workstation) wipeKeys() {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
@@ -330,13 +432,33 @@ func (w *Workstation) wipeKeys() {
 		w.vault.Close()
 	}
 	w.vault = nil
+	w.barred = true
 	clear(w.keys)
+}
+
+// unbar lets the vault be opened again once nothing is locked any more.
+func (w *Workstation) unbar() {
+	w.vaultMu.Lock()
+	defer w.vaultMu.Unlock()
+	w.barred = false
 }
 
 // ProtectVault moves the master key under a passphrase (pass given) or into
 // the keyring (pass nil). Nothing is sealed anew: only the master key's own
 // protection changes.
 func (w *Workstation) ProtectVault(ctx context.Context, pass *secret.Value) error {
+	detail := audit.DetailKeyring
+	if pass != nil {
+		detail = audit.DetailPassphrase
+	}
+	return w.as(ctx, "ProtectVault", func(ctx context.Context, who *seat) error {
+		return w.recorded(ctx, who.profile, audit.Entry{Action: audit.Vault, Detail: detail}, func(ctx context.Context, _ *action) error {
+			return w.protectVault(ctx, pass)
+		})
+	})
+}
+
+func (w *Workstation) protectVault(ctx context.Context, pass *secret.Value) error {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
 	if _, exists, err := w.readHeader(ctx); err != nil {

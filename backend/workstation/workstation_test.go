@@ -592,16 +592,22 @@ func TestALockedVaultShowsStatusWithoutIdentity(t *testing.T) {
 	}
 	_, err = locked.Read(t.Context(), reg.ID, "Patient/amara-nwosu")
 	wantCode(t, err, "passphrase-needed")
-	wantCode(t, locked.UnlockVault(t.Context(), secret.New("not the passphrase")), "passphrase-wrong")
-	if err := locked.UnlockVault(t.Context(), secret.New("a long test passphrase")); err != nil {
+	wantCode(t, locked.Unlock(t.Context(), workstation.UnlockRequest{Passphrase: secret.New("not the passphrase")}), "passphrase-wrong")
+	if err := locked.Unlock(t.Context(), workstation.UnlockRequest{Passphrase: secret.New("a long test passphrase")}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := locked.Read(t.Context(), reg.ID, "Patient/amara-nwosu"); err != nil {
 		t.Error(err)
 	}
-	locked.LockVault()
+	if err := locked.Lock(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
 	if status, _ = locked.Status(t.Context(), reg.ID); !status.IdentityLocked {
 		t.Error("the identity is shown after the lock")
+	}
+	wantCode(t, locked.CreateVault(t.Context(), secret.New("another passphrase")), "vault-locked")
+	if err := locked.Unlock(t.Context(), workstation.UnlockRequest{Passphrase: secret.New("a long test passphrase")}); err != nil {
+		t.Fatal(err)
 	}
 	wantCode(t, locked.CreateVault(t.Context(), secret.New("another passphrase")), "vault-exists")
 }
@@ -828,8 +834,8 @@ func TestVaultMovesBetweenPassphrases(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	wantCode(t, w.UnlockVault(t.Context(), secret.New("a long test passphrase")), "passphrase-wrong")
-	if err := w.UnlockVault(t.Context(), next); err != nil {
+	wantCode(t, w.Unlock(t.Context(), workstation.UnlockRequest{Passphrase: secret.New("a long test passphrase")}), "passphrase-wrong")
+	if err := w.Unlock(t.Context(), workstation.UnlockRequest{Passphrase: next}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Read(t.Context(), reg.ID, "Patient/amara-nwosu"); err != nil {

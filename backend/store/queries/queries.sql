@@ -8,16 +8,46 @@ INSERT INTO vault (id, header, created_at, updated_at) VALUES (?, ?, ?, ?);
 UPDATE vault SET header = ?, updated_at = ? WHERE id = ?;
 
 -- name: DataKey :one
-SELECT wrapped FROM data_key WHERE owner = ?;
+SELECT wrapped, kdf FROM data_key WHERE owner = ?;
 
 -- name: InsertDataKey :exec
-INSERT INTO data_key (owner, wrapped, created_at) VALUES (?, ?, ?);
+INSERT INTO data_key (owner, wrapped, kdf, created_at) VALUES (?, ?, ?, ?);
+
+-- name: RewrapDataKey :execrows
+UPDATE data_key SET wrapped = sqlc.arg(wrapped), kdf = sqlc.arg(kdf) WHERE owner = sqlc.arg(owner) AND wrapped = sqlc.arg(read_wrapped);
+
+-- name: DeleteDataKey :exec
+DELETE FROM data_key WHERE owner = ?;
+
+-- name: DataKeys :many
+SELECT owner, kdf FROM data_key;
 
 -- name: Profiles :many
 SELECT * FROM profile ORDER BY created_at, id;
 
+-- name: Profile :one
+SELECT * FROM profile WHERE id = ?;
+
 -- name: InsertProfile :exec
 INSERT INTO profile (id, name, role, created_at) VALUES (?, ?, ?, ?);
+
+-- name: DeleteProfile :execrows
+DELETE FROM profile WHERE id = ?;
+
+-- name: CountProfiles :one
+SELECT count(*) FROM profile;
+
+-- name: CountOtherAdmins :one
+SELECT count(*) FROM profile WHERE role = 'admin' AND id <> ?;
+
+-- name: TryPasscode :one
+-- Counts an attempt before it is made, so that attempts at the same time count too.
+UPDATE profile SET wrong_passcodes = wrong_passcodes + 1, passcode_after = sqlc.arg(next_after)
+WHERE id = sqlc.arg(id) AND passcode_after <= sqlc.arg(now) AND wrong_passcodes = sqlc.arg(read_wrong)
+RETURNING wrong_passcodes;
+
+-- name: ForgiveProfile :exec
+UPDATE profile SET wrong_passcodes = 0, passcode_after = 0 WHERE id = ?;
 
 -- name: Registrations :many
 SELECT * FROM registration ORDER BY name COLLATE NOCASE, id;
@@ -49,7 +79,7 @@ UPDATE registration SET auth_method = ? WHERE id = ?;
 DELETE FROM registration WHERE id = ?;
 
 -- name: StandaloneGrant :one
-SELECT * FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone';
+SELECT * FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone' AND accepted = 1;
 
 -- name: Grant :one
 SELECT * FROM grants WHERE id = ? AND profile_id = ?;
@@ -92,7 +122,48 @@ UPDATE grants SET ended = ?, last_error = ? WHERE id = sqlc.arg(id) AND version 
 DELETE FROM grants WHERE id = ?;
 
 -- name: DeleteStandaloneGrant :exec
-DELETE FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone';
+-- The one in use, or the one that waits beside it.
+DELETE FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone' AND accepted = ?;
+
+-- name: DeleteGrantsOfProfile :exec
+DELETE FROM grants WHERE profile_id = ?;
+
+-- name: DeleteTestReportsOfProfile :exec
+DELETE FROM test_report WHERE profile_id = ?;
+
+-- name: Account :one
+SELECT account FROM account WHERE registration_id = ? AND profile_id = ?;
+
+-- name: SaveAccount :exec
+INSERT INTO account (registration_id, profile_id, account) VALUES (?, ?, ?)
+ON CONFLICT (registration_id, profile_id) DO UPDATE SET account = excluded.account;
+
+-- name: DeleteAccountsOfProfile :exec
+DELETE FROM account WHERE profile_id = ?;
+
+-- name: CountGrants :many
+SELECT profile_id, count(*) AS grants FROM grants GROUP BY profile_id;
+
+-- name: AuditChain :one
+SELECT head, key FROM audit_chain;
+
+-- name: SaveAuditHead :exec
+INSERT INTO audit_chain (only_one, head) VALUES (1, ?) ON CONFLICT (only_one) DO UPDATE SET head = excluded.head;
+
+-- name: SetAuditKey :execrows
+UPDATE audit_chain SET key = ? WHERE key IS NULL;
+
+-- name: AppendAudit :exec
+INSERT INTO audit (seq, body, patient, mac, keyed) VALUES (?, ?, ?, ?, ?);
+
+-- name: AuditAfter :many
+SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?;
+
+-- name: AuditBefore :many
+SELECT * FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?;
+
+-- name: DropAuditThrough :execrows
+DELETE FROM audit WHERE seq <= ?;
 
 -- name: Discovery :one
 SELECT * FROM discovery WHERE fhir_base_url = ?;
@@ -130,7 +201,7 @@ ON CONFLICT (registration_id, profile_id) DO UPDATE SET error = excluded.error, 
 DELETE FROM connect_failure WHERE registration_id = ? AND profile_id = ?;
 
 -- name: CountSealed :one
-SELECT (SELECT count(*) FROM grants) + (SELECT count(*) FROM data_key)
+SELECT (SELECT count(*) FROM grants) + (SELECT count(*) FROM data_key) + (SELECT count(*) FROM audit WHERE patient IS NOT NULL)
      + (SELECT count(*) FROM registration WHERE client_secret IS NOT NULL) AS sealed;
 
 -- name: Issuers :many
@@ -165,6 +236,9 @@ DELETE FROM issuer WHERE decision = 'pending'
 
 -- name: Setting :one
 SELECT value FROM setting WHERE name = ?;
+
+-- name: DeleteSetting :exec
+DELETE FROM setting WHERE name = ?;
 
 -- name: SetSetting :exec
 INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value;

@@ -1,3 +1,106 @@
+export namespace audit {
+	
+	export class Activity {
+	    seq: number;
+	    at: string;
+	    profile_id: string;
+	    profile_name: string;
+	    role: string;
+	    action: string;
+	    detail: string;
+	    phase: string;
+	    ref: number;
+	    registration_id: string;
+	    registration_name: string;
+	    server: string;
+	    client_id: string;
+	    resource: string;
+	    subject: string;
+	    fault: string;
+	    origin: string;
+	    patient: string;
+	    unkeyed: boolean;
+	    ended_at: string;
+	    end_seq: number;
+	
+	    static createFrom(source: any = {}) {
+	        return new Activity(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.seq = source["seq"];
+	        this.at = source["at"];
+	        this.profile_id = source["profile_id"];
+	        this.profile_name = source["profile_name"];
+	        this.role = source["role"];
+	        this.action = source["action"];
+	        this.detail = source["detail"];
+	        this.phase = source["phase"];
+	        this.ref = source["ref"];
+	        this.registration_id = source["registration_id"];
+	        this.registration_name = source["registration_name"];
+	        this.server = source["server"];
+	        this.client_id = source["client_id"];
+	        this.resource = source["resource"];
+	        this.subject = source["subject"];
+	        this.fault = source["fault"];
+	        this.origin = source["origin"];
+	        this.patient = source["patient"];
+	        this.unkeyed = source["unkeyed"];
+	        this.ended_at = source["ended_at"];
+	        this.end_seq = source["end_seq"];
+	    }
+	}
+	export class Anchor {
+	    Seq: number;
+	    MAC: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Anchor(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.Seq = source["Seq"];
+	        this.MAC = source["MAC"];
+	    }
+	}
+	export class Result {
+	    bad: number;
+	    problem: string;
+	    first: number;
+	    last: number;
+	    entries: number;
+	    unkeyed: number;
+	    unsealed: number;
+	    removed: number;
+	    damaged_to: number;
+	    damaged_at: string;
+	    anchor: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Result(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.bad = source["bad"];
+	        this.problem = source["problem"];
+	        this.first = source["first"];
+	        this.last = source["last"];
+	        this.entries = source["entries"];
+	        this.unkeyed = source["unkeyed"];
+	        this.unsealed = source["unsealed"];
+	        this.removed = source["removed"];
+	        this.damaged_to = source["damaged_to"];
+	        this.damaged_at = source["damaged_at"];
+	        this.anchor = source["anchor"];
+	    }
+	}
+
+}
+
 export namespace fault {
 	
 	export class Error {
@@ -103,6 +206,42 @@ export namespace main {
 
 export namespace session {
 	
+	export class ActivityPage {
+	    activities: audit.Activity[];
+	    verified: audit.Result;
+	    notices: string[];
+	    policy: workstation.Policy;
+	
+	    static createFrom(source: any = {}) {
+	        return new ActivityPage(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.activities = this.convertValues(source["activities"], audit.Activity);
+	        this.verified = this.convertValues(source["verified"], audit.Result);
+	        this.notices = source["notices"];
+	        this.policy = this.convertValues(source["policy"], workstation.Policy);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
 	export class ConnectEvent {
 	    login_id: string;
 	    registration_id: string;
@@ -255,7 +394,20 @@ export namespace session {
 		    return a;
 		}
 	}
+	export class LockEvent {
+	    why: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new LockEvent(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.why = source["why"];
+	    }
+	}
 	export class EventTypes {
+	    locked: LockEvent;
 	    test: TestEvent;
 	    connect: ConnectEvent;
 	    failed: PageFault;
@@ -266,6 +418,7 @@ export namespace session {
 	
 	    constructor(source: any = {}) {
 	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.locked = this.convertValues(source["locked"], LockEvent);
 	        this.test = this.convertValues(source["test"], TestEvent);
 	        this.connect = this.convertValues(source["connect"], ConnectEvent);
 	        this.failed = this.convertValues(source["failed"], PageFault);
@@ -409,6 +562,7 @@ export namespace session {
 		    return a;
 		}
 	}
+	
 	export class SandboxSignIn {
 	    username: string;
 	    password: string;
@@ -484,6 +638,7 @@ export namespace session {
 		}
 	}
 	export class Overview {
+	    seat: workstation.SeatStatus;
 	    connections: Connection[];
 	    vault: workstation.VaultStatus;
 	    sandbox: SandboxStatus;
@@ -494,6 +649,7 @@ export namespace session {
 	
 	    constructor(source: any = {}) {
 	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.seat = this.convertValues(source["seat"], workstation.SeatStatus);
 	        this.connections = this.convertValues(source["connections"], Connection);
 	        this.vault = this.convertValues(source["vault"], workstation.VaultStatus);
 	        this.sandbox = this.convertValues(source["sandbox"], SandboxStatus);
@@ -624,6 +780,42 @@ export namespace session {
 	        if ('string' === typeof source) source = JSON.parse(source);
 	        this.registration = this.convertValues(source["registration"], workstation.Registration);
 	        this.problems = this.convertValues(source["problems"], workstation.FieldProblem);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class SeatPage {
+	    seat: workstation.SeatStatus;
+	    profiles: workstation.Profile[];
+	    policy: workstation.Policy;
+	    vault: workstation.VaultStatus;
+	
+	    static createFrom(source: any = {}) {
+	        return new SeatPage(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.seat = this.convertValues(source["seat"], workstation.SeatStatus);
+	        this.profiles = this.convertValues(source["profiles"], workstation.Profile);
+	        this.policy = this.convertValues(source["policy"], workstation.Policy);
+	        this.vault = this.convertValues(source["vault"], workstation.VaultStatus);
 	    }
 	
 		convertValues(a: any, classs: any, asMap: boolean = false): any {
@@ -946,6 +1138,28 @@ export namespace workstation {
 	        this.redirect_uris = source["redirect_uris"];
 	    }
 	}
+	export class OtherAccount {
+	    connection_id: string;
+	    fhir_user?: string;
+	    user_name?: string;
+	    patient?: string;
+	    patient_name?: string;
+	    connected_at: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new OtherAccount(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.connection_id = source["connection_id"];
+	        this.fhir_user = source["fhir_user"];
+	        this.user_name = source["user_name"];
+	        this.patient = source["patient"];
+	        this.patient_name = source["patient_name"];
+	        this.connected_at = source["connected_at"];
+	    }
+	}
 	export class LastTest {
 	    at: string;
 	    ok: boolean;
@@ -1030,6 +1244,7 @@ export namespace workstation {
 	    refreshed_at?: string;
 	    last_test?: LastTest;
 	    last_error?: fault.Error;
+	    waiting?: OtherAccount;
 	
 	    static createFrom(source: any = {}) {
 	        return new Status(source);
@@ -1064,6 +1279,7 @@ export namespace workstation {
 	        this.refreshed_at = source["refreshed_at"];
 	        this.last_test = this.convertValues(source["last_test"], LastTest);
 	        this.last_error = this.convertValues(source["last_error"], fault.Error);
+	        this.waiting = this.convertValues(source["waiting"], OtherAccount);
 	    }
 	
 		convertValues(a: any, classs: any, asMap: boolean = false): any {
@@ -1228,6 +1444,82 @@ export namespace workstation {
 	        this.expires_at = source["expires_at"];
 	    }
 	}
+	
+	export class Policy {
+	    idle_minutes: number;
+	    audit_days: number;
+	
+	    static createFrom(source: any = {}) {
+	        return new Policy(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.idle_minutes = source["idle_minutes"];
+	        this.audit_days = source["audit_days"];
+	    }
+	}
+	export class ProfileConnection {
+	    registration: string;
+	    kind: string;
+	    connected_at: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new ProfileConnection(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.registration = source["registration"];
+	        this.kind = source["kind"];
+	        this.connected_at = source["connected_at"];
+	    }
+	}
+	export class Profile {
+	    id: string;
+	    name: string;
+	    role: string;
+	    created_at: string;
+	    passcode: string;
+	    current: boolean;
+	    connections: ProfileConnection[];
+	    wait_until?: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Profile(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.id = source["id"];
+	        this.name = source["name"];
+	        this.role = source["role"];
+	        this.created_at = source["created_at"];
+	        this.passcode = source["passcode"];
+	        this.current = source["current"];
+	        this.connections = this.convertValues(source["connections"], ProfileConnection);
+	        this.wait_until = source["wait_until"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	
 	export class Registration {
 	    id: string;
 	    name: string;
@@ -1298,6 +1590,28 @@ export namespace workstation {
 	        this.audience = source["audience"];
 	        this.scopes = source["scopes"];
 	        this.redirect_uris = source["redirect_uris"];
+	    }
+	}
+	export class SeatStatus {
+	    profile_id: string;
+	    profile: string;
+	    role: string;
+	    locked: boolean;
+	    passcode: string;
+	    passphrase: boolean;
+	
+	    static createFrom(source: any = {}) {
+	        return new SeatStatus(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.profile_id = source["profile_id"];
+	        this.profile = source["profile"];
+	        this.role = source["role"];
+	        this.locked = source["locked"];
+	        this.passcode = source["passcode"];
+	        this.passphrase = source["passphrase"];
 	    }
 	}
 	

@@ -6,8 +6,16 @@ export function About() {
   return window['go']['main']['App']['About']();
 }
 
-export function AcceptLaunch(arg1) {
-  return window['go']['main']['App']['AcceptLaunch'](arg1);
+export function AcceptConnection(arg1) {
+  return window['go']['main']['App']['AcceptConnection'](arg1);
+}
+
+export function ActivityPage() {
+  return window['go']['main']['App']['ActivityPage']();
+}
+
+export function AddProfile(arg1, arg2, arg3, arg4) {
+  return window['go']['main']['App']['AddProfile'](arg1, arg2, arg3, arg4);
 }
 
 export function ApproveIssuer(arg1, arg2) {
@@ -20,6 +28,10 @@ export function CancelConnect(arg1) {
 
 export function CancelTest(arg1) {
   return window['go']['main']['App']['CancelTest'](arg1);
+}
+
+export function ChangePasscode(arg1, arg2) {
+  return window['go']['main']['App']['ChangePasscode'](arg1, arg2);
 }
 
 export function CheckRegistration(arg1, arg2) {
@@ -54,12 +66,20 @@ export function Explore(arg1, arg2) {
   return window['go']['main']['App']['Explore'](arg1, arg2);
 }
 
+export function ExportAudit(arg1) {
+  return window['go']['main']['App']['ExportAudit'](arg1);
+}
+
 export function InspectIssuer(arg1) {
   return window['go']['main']['App']['InspectIssuer'](arg1);
 }
 
 export function LaunchesPage() {
   return window['go']['main']['App']['LaunchesPage']();
+}
+
+export function Lock() {
+  return window['go']['main']['App']['Lock']();
 }
 
 export function OpenAgain(arg1) {
@@ -86,8 +106,20 @@ export function RegistrationPage(arg1) {
   return window['go']['main']['App']['RegistrationPage'](arg1);
 }
 
+export function RemoveProfile(arg1) {
+  return window['go']['main']['App']['RemoveProfile'](arg1);
+}
+
 export function RemoveRegistration(arg1) {
   return window['go']['main']['App']['RemoveRegistration'](arg1);
+}
+
+export function ResetPasscode(arg1) {
+  return window['go']['main']['App']['ResetPasscode'](arg1);
+}
+
+export function RevokeConnections(arg1, arg2) {
+  return window['go']['main']['App']['RevokeConnections'](arg1, arg2);
 }
 
 export function SandboxChoices(arg1, arg2, arg3) {
@@ -134,12 +166,28 @@ export function SaveRegistration(arg1, arg2) {
   return window['go']['main']['App']['SaveRegistration'](arg1, arg2);
 }
 
+export function SeatPage() {
+  return window['go']['main']['App']['SeatPage']();
+}
+
 export function SetLaunchListener(arg1, arg2) {
   return window['go']['main']['App']['SetLaunchListener'](arg1, arg2);
 }
 
+export function SetPolicy(arg1) {
+  return window['go']['main']['App']['SetPolicy'](arg1);
+}
+
 export function StartTest(arg1, arg2) {
   return window['go']['main']['App']['StartTest'](arg1, arg2);
+}
+
+export function Touch() {
+  return window['go']['main']['App']['Touch']();
+}
+
+export function Unlock(arg1, arg2, arg3, arg4) {
+  return window['go']['main']['App']['Unlock'](arg1, arg2, arg3, arg4);
 }
 
 export function VaultCreate(arg1) {
@@ -148,10 +196,6 @@ export function VaultCreate(arg1) {
 
 export function VaultStatus() {
   return window['go']['main']['App']['VaultStatus']();
-}
-
-export function VaultUnlock(arg1) {
-  return window['go']['main']['App']['VaultUnlock'](arg1);
 }
 
 export function WithdrawIssuer(arg1) {

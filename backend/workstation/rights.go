@@ -1,0 +1,62 @@
+package workstation
+
+import (
+	"chartkey/backend/fault"
+)
+
+// right is who may use a use-case.
+type right int
+
+const (
+	// anybody: it answers while the workstation is locked too, and shows no patient then.
+	anybody right = iota + 1
+	// signedIn: the profile that has shown its passcode, for what is its own.
+	signedIn
+	// adminOnly: a signed-in admin.
+	adminOnly
+)
+
+// The roles of a profile.
+const (
+	RoleAdmin     = "admin"
+	RoleClinician = "clinician"
+)
+
+// rights names who may use each exported method of a Workstation. One that is
+// missing here is refused, and a test fails.
+var rights = map[string]right{
+	"Home": anybody, "Watch": anybody, "Close": anybody, "Doctor": anybody,
+
+	"Registrations": anybody, "Registration": anybody, "Kit": anybody, "CheckRegistration": anybody,
+	"SaveRegistration": adminOnly, "RemoveRegistration": adminOnly,
+
+	"Statuses": anybody, "Status": anybody, "LaunchStatuses": anybody, "LatestReport": anybody,
+	"BeginConnect": signedIn, "Login": anybody, "LoginOf": anybody, "AcceptConnection": signedIn,
+	"Test": signedIn, "Refresh": signedIn, "Disconnect": signedIn, "Read": signedIn, "ReadPages": signedIn,
+
+	"LaunchSettings": anybody, "SaveLaunchSettings": signedIn, "ListenForLaunches": anybody, "CallbackURLs": anybody,
+	"Issuers": anybody, "ApproveIssuer": adminOnly, "RefuseIssuer": adminOnly, "WithdrawIssuer": adminOnly, "InspectIssuer": adminOnly,
+
+	"VaultStatus": anybody, "OpenVault": signedIn, "CreateVault": adminOnly, "ProtectVault": adminOnly,
+
+	"ActAs": anybody, "Seat": anybody, "Profiles": anybody, "Unlock": anybody, "Lock": anybody, "LockEverywhere": anybody, "LockedElsewhere": anybody,
+	"AddProfile": adminOnly, "RemoveProfile": adminOnly, "ResetPasscode": adminOnly, "RevokeConnections": adminOnly, "ChangePasscode": anybody,
+
+	"Policy": anybody, "SetPolicy": adminOnly,
+	"AuditLog": adminOnly, "VerifyAudit": adminOnly, "ExportAudit": adminOnly, "Retain": adminOnly,
+}
+
+// checkRole refuses what a profile's role does not allow. Fault: role-needed.
+func checkRole(role, use string) error {
+	switch rights[use] {
+	case anybody, signedIn:
+		return nil
+	case adminOnly:
+		if role == RoleAdmin {
+			return nil
+		}
+		return fault.New("role-needed", "This needs the role of an admin, and you are signed in as a clinician.",
+			"Ask an admin of this workstation, or switch to an admin's profile.")
+	}
+	return fault.Newf("internal", "Report this: it is a mistake in Chartkey.", "Nothing says who may use %s.", use)
+}
