@@ -105,6 +105,12 @@ func size(n int64) string {
 	return fmt.Sprintf("%d KiB", n>>10)
 }
 
+// Wait is how long a server asks to be left alone. It is the cause of a fault
+// that tells so in words.
+type Wait time.Duration
+
+func (w Wait) Error() string { return "asked to wait " + time.Duration(w).String() }
+
 // maxRetryAfter bounds what a server may ask to wait; beyond it the header is noise.
 const maxRetryAfter = 24 * time.Hour
 

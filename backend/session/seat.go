@@ -241,3 +241,24 @@ func (s *Session) ExportAudit(format string) (string, error) {
 	}
 	return path, nil
 }
+
+// freshCheck is how often the window looks for tokens that are due. It is
+// shorter than the least that is left of one then.
+const freshCheck = 15 * time.Second
+
+// keepFresh renews the tokens of the signed-in profile while the window is open.
+func (s *Session) keepFresh() {
+	tick := time.NewTicker(freshCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		// While locked there is nothing to do it with; its own failures are in the status.
+		if renewed, err := s.w.RefreshDue(s.ctx); err == nil && renewed > 0 {
+			s.changed()
+		}
+	}
+}

@@ -36,6 +36,9 @@ type TokenResponse struct {
 	// ExpiresAt is when the access token runs out; zero where the server did not tell.
 	ExpiresAt  time.Time
 	ReceivedAt time.Time
+	// RefreshExpiresAt is when the refresh token runs out, which no standard has a
+	// server tell and some do; else zero.
+	RefreshExpiresAt time.Time
 	// Scopes are those granted. Where the server did not tell (ScopesTold is
 	// false) they are those asked for (RFC 6749 section 5.1).
 	Scopes     scope.Set
@@ -137,9 +140,9 @@ func (a *answer) judge(why purpose) *fault.Error {
 	host := network.Clean(a.host, 200)
 	switch {
 	case a.status == http.StatusTooManyRequests:
-		return fault.Newf("rate-limited", "Wait and try again.", "%s was asked too often%s.", host, waitText(a.header, a.received)).CanRetry()
+		return fault.Newf("rate-limited", "Wait and try again.", "%s was asked too often%s.", host, waitText(a.header, a.received)).CanRetry().Because(network.Wait(network.RetryAfter(a.header, a.received)))
 	case a.status >= 500:
-		return fault.Newf("server-error", "Try again in a few minutes.", "%s had a problem of its own (HTTP %d%s).", host, a.status, waitText(a.header, a.received)).CanRetry()
+		return fault.Newf("server-error", "Try again in a few minutes.", "%s had a problem of its own (HTTP %d%s).", host, a.status, waitText(a.header, a.received)).CanRetry().Because(network.Wait(network.RetryAfter(a.header, a.received)))
 	case a.status >= 300 && a.status < 400:
 		return fault.New("token-redirect", "The server's token endpoint sends the request on to another place, which Chartkey refuses: it carries secrets.",
 			"Check the FHIR base URL. A network sign-in page in between is another cause.").CanRetry()
@@ -186,6 +189,11 @@ func (a *answer) response(asked scope.Set) (TokenResponse, error) {
 		t.ExpiresAt = a.received.Add(life)
 	} else if raw := a.raw["expires_in"]; len(raw) > 0 && string(raw) != "null" {
 		t.Warnings = append(t.Warnings, "The server did not say in a usable way when the access token runs out.")
+	}
+	for _, name := range []string{"refresh_expires_in", "refresh_token_expires_in"} {
+		if life, told := expiresIn(a.raw[name]); told && !t.RefreshToken.IsEmpty() {
+			t.RefreshExpiresAt = a.received.Add(life)
+		}
 	}
 	if words := texts(a.raw["scope"]); len(words) > 0 {
 		t.Scopes, t.ScopesTold = scope.Grammar(words), true

@@ -46,23 +46,25 @@ type Discovery struct {
 }
 
 type Grant struct {
-	ID              string
-	RegistrationID  string
-	ProfileID       string
-	Kind            string
-	Version         int64
-	FHIRBaseURL     string
-	AccessToken     []byte
-	RefreshToken    []byte
-	Context         []byte
-	ScopesRequested string
-	ScopesGranted   string
-	AccessExpiresAt *int64
-	Ended           string
-	LastError       string
-	ConnectedAt     int64
-	RefreshedAt     *int64
-	Accepted        bool
+	ID               string
+	RegistrationID   string
+	ProfileID        string
+	Kind             string
+	Version          int64
+	FHIRBaseURL      string
+	AccessToken      []byte
+	RefreshToken     []byte
+	Context          []byte
+	ScopesRequested  string
+	ScopesGranted    string
+	AccessExpiresAt  *int64
+	Ended            string
+	LastError        string
+	ConnectedAt      int64
+	RefreshedAt      *int64
+	Accepted         bool
+	RefreshBegan     *int64
+	RefreshExpiresAt *int64
 }
 
 type Issuer struct {

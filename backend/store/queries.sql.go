@@ -190,6 +190,24 @@ func (q *Queries) AuditChain(ctx context.Context) (AuditChainRow, error) {
 	return i, err
 }
 
+const beginRefresh = `-- name: BeginRefresh :execrows
+UPDATE grants SET refresh_began = ?1 WHERE id = ?2 AND version = ?3
+`
+
+type BeginRefreshParams struct {
+	At          *int64
+	ID          string
+	ReadVersion int64
+}
+
+func (q *Queries) BeginRefresh(ctx context.Context, arg BeginRefreshParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, beginRefresh, arg.At, arg.ID, arg.ReadVersion)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const connectFailures = `-- name: ConnectFailures :many
 SELECT registration_id, profile_id, error, at FROM connect_failure WHERE profile_id = ?
 `
@@ -515,6 +533,20 @@ func (q *Queries) DropAuditThrough(ctx context.Context, seq int64) (int64, error
 	return result.RowsAffected()
 }
 
+const endRefresh = `-- name: EndRefresh :exec
+UPDATE grants SET refresh_began = NULL WHERE id = ?1 AND version = ?2
+`
+
+type EndRefreshParams struct {
+	ID          string
+	ReadVersion int64
+}
+
+func (q *Queries) EndRefresh(ctx context.Context, arg EndRefreshParams) error {
+	_, err := q.db.ExecContext(ctx, endRefresh, arg.ID, arg.ReadVersion)
+	return err
+}
+
 const findIssuer = `-- name: FindIssuer :one
 SELECT issuer, received, decision, registration_id, launches, first_seen, last_seen, decided_at FROM issuer WHERE issuer = ?
 `
@@ -585,7 +617,7 @@ func (q *Queries) ForgiveProfile(ctx context.Context, id string) error {
 }
 
 const grant = `-- name: Grant :one
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE id = ? AND profile_id = ?
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at FROM grants WHERE id = ? AND profile_id = ?
 `
 
 type GrantParams struct {
@@ -614,12 +646,14 @@ func (q *Queries) Grant(ctx context.Context, arg GrantParams) (Grant, error) {
 		&i.ConnectedAt,
 		&i.RefreshedAt,
 		&i.Accepted,
+		&i.RefreshBegan,
+		&i.RefreshExpiresAt,
 	)
 	return i, err
 }
 
 const grantsOfProfile = `-- name: GrantsOfProfile :many
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE profile_id = ? ORDER BY connected_at, id
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at FROM grants WHERE profile_id = ? ORDER BY connected_at, id
 `
 
 func (q *Queries) GrantsOfProfile(ctx context.Context, profileID string) ([]Grant, error) {
@@ -649,6 +683,8 @@ func (q *Queries) GrantsOfProfile(ctx context.Context, profileID string) ([]Gran
 			&i.ConnectedAt,
 			&i.RefreshedAt,
 			&i.Accepted,
+			&i.RefreshBegan,
+			&i.RefreshExpiresAt,
 		); err != nil {
 			return nil, err
 		}
@@ -664,7 +700,7 @@ func (q *Queries) GrantsOfProfile(ctx context.Context, profileID string) ([]Gran
 }
 
 const grantsOfRegistration = `-- name: GrantsOfRegistration :many
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE registration_id = ? ORDER BY connected_at, id
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at FROM grants WHERE registration_id = ? ORDER BY connected_at, id
 `
 
 func (q *Queries) GrantsOfRegistration(ctx context.Context, registrationID string) ([]Grant, error) {
@@ -694,6 +730,8 @@ func (q *Queries) GrantsOfRegistration(ctx context.Context, registrationID strin
 			&i.ConnectedAt,
 			&i.RefreshedAt,
 			&i.Accepted,
+			&i.RefreshBegan,
+			&i.RefreshExpiresAt,
 		); err != nil {
 			return nil, err
 		}
@@ -731,28 +769,29 @@ func (q *Queries) InsertDataKey(ctx context.Context, arg InsertDataKeyParams) er
 
 const insertGrant = `-- name: InsertGrant :exec
 INSERT INTO grants (id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context,
-                    scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_expires_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertGrantParams struct {
-	ID              string
-	RegistrationID  string
-	ProfileID       string
-	Kind            string
-	Version         int64
-	FHIRBaseURL     string
-	AccessToken     []byte
-	RefreshToken    []byte
-	Context         []byte
-	ScopesRequested string
-	ScopesGranted   string
-	AccessExpiresAt *int64
-	Ended           string
-	LastError       string
-	ConnectedAt     int64
-	RefreshedAt     *int64
-	Accepted        bool
+	ID               string
+	RegistrationID   string
+	ProfileID        string
+	Kind             string
+	Version          int64
+	FHIRBaseURL      string
+	AccessToken      []byte
+	RefreshToken     []byte
+	Context          []byte
+	ScopesRequested  string
+	ScopesGranted    string
+	AccessExpiresAt  *int64
+	Ended            string
+	LastError        string
+	ConnectedAt      int64
+	RefreshedAt      *int64
+	Accepted         bool
+	RefreshExpiresAt *int64
 }
 
 func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) error {
@@ -774,6 +813,7 @@ func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) error 
 		arg.ConnectedAt,
 		arg.RefreshedAt,
 		arg.Accepted,
+		arg.RefreshExpiresAt,
 	)
 	return err
 }
@@ -902,7 +942,7 @@ func (q *Queries) Issuers(ctx context.Context) ([]Issuer, error) {
 }
 
 const latestLaunchGrant = `-- name: LatestLaunchGrant :one
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'launch' AND accepted = 1
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'launch' AND accepted = 1
 ORDER BY connected_at DESC, id LIMIT 1
 `
 
@@ -932,6 +972,8 @@ func (q *Queries) LatestLaunchGrant(ctx context.Context, arg LatestLaunchGrantPa
 		&i.ConnectedAt,
 		&i.RefreshedAt,
 		&i.Accepted,
+		&i.RefreshBegan,
+		&i.RefreshExpiresAt,
 	)
 	return i, err
 }
@@ -1165,19 +1207,20 @@ func (q *Queries) RegistrationsByIssuer(ctx context.Context, issuer string) ([]R
 const renewGrant = `-- name: RenewGrant :execrows
 UPDATE grants
 SET version = version + 1, access_token = ?, refresh_token = ?, context = ?, scopes_granted = ?, access_expires_at = ?,
-    ended = '', last_error = '', refreshed_at = ?
-WHERE id = ?7 AND version = ?8
+    ended = '', last_error = '', refreshed_at = ?, refresh_expires_at = ?, refresh_began = NULL
+WHERE id = ?8 AND version = ?9
 `
 
 type RenewGrantParams struct {
-	AccessToken     []byte
-	RefreshToken    []byte
-	Context         []byte
-	ScopesGranted   string
-	AccessExpiresAt *int64
-	RefreshedAt     *int64
-	ID              string
-	ReadVersion     int64
+	AccessToken      []byte
+	RefreshToken     []byte
+	Context          []byte
+	ScopesGranted    string
+	AccessExpiresAt  *int64
+	RefreshedAt      *int64
+	RefreshExpiresAt *int64
+	ID               string
+	ReadVersion      int64
 }
 
 func (q *Queries) RenewGrant(ctx context.Context, arg RenewGrantParams) (int64, error) {
@@ -1188,6 +1231,7 @@ func (q *Queries) RenewGrant(ctx context.Context, arg RenewGrantParams) (int64, 
 		arg.ScopesGranted,
 		arg.AccessExpiresAt,
 		arg.RefreshedAt,
+		arg.RefreshExpiresAt,
 		arg.ID,
 		arg.ReadVersion,
 	)
@@ -1426,7 +1470,7 @@ func (q *Queries) Setting(ctx context.Context, name string) (string, error) {
 }
 
 const standaloneGrant = `-- name: StandaloneGrant :one
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone' AND accepted = 1
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone' AND accepted = 1
 `
 
 type StandaloneGrantParams struct {
@@ -1455,6 +1499,8 @@ func (q *Queries) StandaloneGrant(ctx context.Context, arg StandaloneGrantParams
 		&i.ConnectedAt,
 		&i.RefreshedAt,
 		&i.Accepted,
+		&i.RefreshBegan,
+		&i.RefreshExpiresAt,
 	)
 	return i, err
 }

@@ -36,9 +36,17 @@ type action struct {
 // begin records that an action starts. Where that cannot be written, the
 // action must not be done.
 func (w *Workstation) begin(ctx context.Context, p store.Profile, e audit.Entry) (*action, error) {
+	return w.beginWith(ctx, p, e, func(*store.Queries) error { return nil })
+}
+
+// beginWith is begin with something to be stored in the same transaction.
+func (w *Workstation) beginWith(ctx context.Context, p store.Profile, e audit.Entry, deed func(q *store.Queries) error) (*action, error) {
 	a := &action{w: w}
 	key := w.recordKey(ctx)
 	err := w.store.Update(ctx, func(q *store.Queries) (err error) {
+		if err := deed(q); err != nil {
+			return err
+		}
 		a.started, err = w.appendEntry(ctx, q, key, w.by(p, e).Started(w.now()))
 		return err
 	})

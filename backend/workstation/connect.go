@@ -388,7 +388,7 @@ func (w *Workstation) storeGrant(ctx context.Context, in signIn, act *action, as
 	in.accepted = in.accepted && !changed
 	id = uuid.NewString()
 	access, refresh, sealed, err := w.sealGrant(ctx, owner, id, answer.AccessToken, answer.RefreshToken, grantContext{
-		LaunchContext: answer.Context, Warnings: answer.Warnings, Account: account,
+		LaunchContext: answer.Context, Warnings: answer.Warnings, Account: account, ClockOffset: answer.ServerClockOffset,
 		Origin: grantOrigin{FHIRBaseURL: reg.FHIRBaseURL, ClientID: reg.ClientID, TokenEndpoint: in.cfg.TokenEndpoint, Accepted: in.accepted},
 	})
 	if err != nil {
@@ -436,12 +436,13 @@ func (w *Workstation) storeGrant(ctx context.Context, in signIn, act *action, as
 		return q.InsertGrant(ctx, store.InsertGrantParams{
 			ID: id, RegistrationID: reg.ID, ProfileID: owner, Kind: in.kind, Version: 1, FHIRBaseURL: reg.FHIRBaseURL,
 			AccessToken: access, RefreshToken: refresh, Context: sealed, ScopesRequested: asked.String(), ScopesGranted: answer.Scopes.String(),
-			AccessExpiresAt: expiryMillis(answer.ExpiresAt), ConnectedAt: w.now().UnixMilli(), Accepted: in.accepted,
+			AccessExpiresAt: expiryMillis(answer.ExpiresAt), ConnectedAt: w.now().UnixMilli(), Accepted: in.accepted, RefreshExpiresAt: expiryMillis(answer.RefreshExpiresAt),
 		})
 	})
 	if err != nil {
 		return "", err
 	}
+	w.live.note(id, 1, answer)
 	if changed && in.kind == standalone {
 		return id, accountChanged(before, account, id)
 	}

@@ -24,6 +24,8 @@ type grantContext struct {
 	// PatientName and UserName are learned by the live test.
 	PatientName string `json:"patient_name,omitempty"`
 	UserName    string `json:"user_name,omitempty"`
+	// ClockOffset is how far the EHR's clock was ahead of this computer's at the last token.
+	ClockOffset time.Duration `json:"clock_offset,omitempty"`
 	// Warnings are what was odd about the sign-in.
 	Warnings []string `json:"warnings,omitempty"`
 }

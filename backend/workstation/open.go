@@ -106,6 +106,11 @@ type Workstation struct {
 	// auditKey chains the activity record. It stays through a lock.
 	auditKey *audit.Key
 
+	// These have locks of their own.
+	backoff  backoff
+	renewing turns
+	live     liveTokens
+
 	loginMu sync.Mutex // protects the two below
 	logins  map[string]*Login
 	closed  bool

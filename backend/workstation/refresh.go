@@ -9,6 +9,7 @@ import (
 
 	"chartkey/backend/audit"
 	"chartkey/backend/fault"
+	"chartkey/backend/network"
 	"chartkey/backend/scope"
 	"chartkey/backend/secret"
 	"chartkey/backend/smart"
@@ -39,27 +40,87 @@ func (w *Workstation) Refresh(ctx context.Context, ref string) (s Status, err er
 	return s, err
 }
 
-// accessToken gives a token that has not run out, renewing it where it has.
+// accessToken gives a token that has not run out. One that is due is renewed
+// first; where that fails for now and the old one still lives, that one is used.
 func (w *Workstation) accessToken(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, secret.Value, error) {
 	if !g.Accepted {
 		return g, secret.Value{}, notAccepted()
 	}
-	switch stateOf(g, w.now()) {
-	case Expired:
-		renewed, err := w.renew(ctx, reg, g)
-		if err != nil {
+	state := w.stateOf(g)
+	if state == NeedsReconnect {
+		_, why := accessEnd(reg, g)
+		return g, secret.Value{}, fault.New("needs-reconnect", "Access has ended. "+why, "Connect again.")
+	}
+	if state == Expired || w.isDue(g) {
+		renewed, err := w.renewInTurn(ctx, reg, g)
+		switch {
+		case err == nil:
+			g = renewed
+		case state == Expired || !fault.From(err).Retryable || w.stateOf(g) == Expired:
 			return g, secret.Value{}, err
 		}
-		g = renewed
-	case NeedsReconnect:
-		_, why := accessEnd(g)
-		return g, secret.Value{}, fault.New("needs-reconnect", "Access has ended. "+why, "Connect again.")
 	}
 	if _, err := w.checkOrigin(ctx, reg, g); err != nil {
 		return g, secret.Value{}, err
 	}
 	token, err := w.openToken(ctx, g, "access_token", g.AccessToken)
 	return g, token, err
+}
+
+// renewInTurn is renew, except soon after a renewal that failed: a server that
+// is away, or asked to be left alone, is not asked at every use.
+func (w *Workstation) renewInTurn(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, error) {
+	if err := w.backoff.holdOff(g.ID, w.now()); err != nil {
+		return g, err
+	}
+	return w.renew(ctx, reg, g)
+}
+
+// minTokenLeft is how much of a token's life is left, at least, when it is
+// renewed: longer than a slow request takes.
+const minTokenLeft = time.Minute
+
+// isDue tells whether a token is to be renewed before it has run out: when a
+// fifth of its life is left, or a minute, and never before half of it.
+func (w *Workstation) isDue(g store.Grant) bool {
+	if g.AccessExpiresAt == nil || len(g.RefreshToken) == 0 || g.Ended != "" || !g.Accepted {
+		return false
+	}
+	from := g.ConnectedAt
+	if g.RefreshedAt != nil {
+		from = *g.RefreshedAt
+	}
+	expires := fromMillis(*g.AccessExpiresAt)
+	life := expires.Sub(fromMillis(from))
+	left := min(max(life/5, minTokenLeft), life/2)
+	return !w.now().Before(expires.Add(-left)) || w.live.ranOut(g, left)
+}
+
+// RefreshDue renews, in the background, every grant of the signed-in profile
+// that is due. A failure is told by the grant's status, and tried again later.
+func (w *Workstation) RefreshDue(ctx context.Context) (renewed int, err error) {
+	err = w.as(ctx, "RefreshDue", func(ctx context.Context, who *seat) error {
+		grants, err := w.store.GrantsOfProfile(ctx, who.profile.ID)
+		if err != nil {
+			return err
+		}
+		for _, g := range grants {
+			if !w.isDue(g) || w.backoff.holdOff(g.ID, w.now()) != nil {
+				continue
+			}
+			reg, err := w.store.Registration(ctx, g.RegistrationID)
+			if err != nil {
+				return err
+			}
+			if _, err := w.renew(inBackground(ctx), reg, g); err != nil {
+				w.log.Info("a grant could not be renewed in the background", "registration", reg.Name, "code", fault.Code(err))
+				continue
+			}
+			renewed++
+		}
+		return nil
+	})
+	return renewed, err
 }
 
 func notAccepted() *fault.Error {
@@ -72,13 +133,24 @@ func notAccepted() *fault.Error {
 // twice costs the whole grant (RFC 9700 section 4.14). Who waited finds the
 // version gone up and takes what the other one stored.
 func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, error) {
+	leave, err := w.renewing.enter(ctx, g.ID)
+	if err != nil {
+		return g, err
+	}
+	defer leave()
+	current, err := w.reread(ctx, reg, g)
+	if err != nil {
+		return g, err
+	}
+	if current.ID != g.ID || current.Version > g.Version {
+		return current, nil // another caller of this process has renewed it
+	}
 	unlock, err := w.lockGrant(ctx, g.ID)
 	if err != nil {
 		return g, err
 	}
 	defer unlock()
-	current, err := w.reread(ctx, reg, g)
-	if err != nil {
+	if current, err = w.reread(ctx, reg, g); err != nil {
 		return g, err
 	}
 	if current.ID != g.ID || current.Version > g.Version {
@@ -102,47 +174,107 @@ func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store
 	if err != nil {
 		return g, err
 	}
-	who, err := w.store.Profile(ctx, g.ProfileID)
+	auth.ClockOffset = c.ClockOffset
+	cfg, err := w.discover(ctx, g.FHIRBaseURL)
+	if err != nil {
+		return g, w.renewalFailed(ctx, g, "", err)
+	}
+	if err := c.Origin.sameServer(cfg.TokenEndpoint); err != nil {
+		return g, w.renewalFailed(ctx, g, "", err)
+	}
+	act, err := w.beginRenewal(ctx, reg, g, c)
 	if err != nil {
 		return g, err
 	}
+	renewed, err := w.trade(ctx, act, reg, g, cfg, token, auth)
+	return renewed, act.end(ctx, err)
+}
+
+// beginRenewal makes durable that a refresh token is about to be sent, so that
+// whoever comes after a crash knows that it may be spent.
+func (w *Workstation) beginRenewal(ctx context.Context, reg store.Registration, g store.Grant, c grantContext) (*action, error) {
+	profile, err := w.store.Profile(ctx, g.ProfileID)
+	if err != nil {
+		return nil, err
+	}
 	entry := registrationEntry(audit.Refresh, reg)
-	entry.Patient = patientPath(c.Patient)
-	err = w.recorded(ctx, who, entry, func(ctx context.Context, act *action) error {
-		g, err = w.trade(ctx, act, reg, g, c.Origin, token, auth)
+	entry.Patient, entry.Origin = patientPath(c.Patient), originOf(ctx)
+	return w.beginWith(ctx, profile, entry, func(q *store.Queries) error {
+		now := w.now().UnixMilli()
+		n, err := q.BeginRefresh(ctx, store.BeginRefreshParams{At: &now, ID: g.ID, ReadVersion: g.Version})
+		if err == nil && n == 0 {
+			return removedMeanwhile()
+		}
 		return err
 	})
-	return g, err
+}
+
+func removedMeanwhile() *fault.Error {
+	return fault.New("not-connected", "The connection was removed while it was being refreshed.", "Connect again.")
 }
 
 // trade sends the refresh token and stores the answer.
-func (w *Workstation) trade(ctx context.Context, act *action, reg store.Registration, g store.Grant, origin grantOrigin, token secret.Value, auth smart.ClientAuth) (store.Grant, error) {
-	answer, err := w.requestRefresh(ctx, g, origin, token, auth)
+func (w *Workstation) trade(ctx context.Context, act *action, reg store.Registration, g store.Grant, cfg smart.Configuration, token secret.Value, auth smart.ClientAuth) (store.Grant, error) {
+	answer, err := w.smart.Refresh(ctx, cfg, auth, token, scope.Grammar(strings.Fields(g.ScopesGranted)))
 	if err != nil {
 		if !answer.RefreshToken.IsEmpty() {
-			g = w.keepReplacement(context.WithoutCancel(ctx), reg, g, answer.RefreshToken)
+			g = w.keepReplacement(context.WithoutCancel(ctx), reg, g, answer)
+		} else if wasNotSpent(err) {
+			w.clearIntent(context.WithoutCancel(ctx), g)
 		}
 		ended := ""
 		if fault.Code(err) == smart.CodeGrantEnded {
 			ended = "The EHR has ended the access: it refused the refresh token."
+			if g.RefreshBegan != nil {
+				ended = "The answer to a refresh on " + readable(*g.RefreshBegan) + " was lost, because Chartkey or the network stopped in the middle of it. The EHR had replaced the refresh token by then, and takes the old one no longer. No client can prevent that."
+			}
 		}
-		if recErr := w.recordGrantError(context.WithoutCancel(ctx), g, ended, err); recErr != nil {
-			w.log.Warn("the failed refresh could not be recorded", "error", recErr)
-		}
-		return g, err
+		return g, w.renewalFailed(ctx, g, ended, err)
 	}
+	w.backoff.forget(g.ID)
 	// From here on the old refresh token may be spent: the answer is stored even if the caller has gone.
 	return w.storeRenewal(context.WithoutCancel(ctx), act, reg, g, answer)
 }
 
+// wasNotSpent tells whether a failed request certainly left the refresh token
+// as it was: the server never got it, or answered that it did not take it.
+func wasNotSpent(err error) bool {
+	f := fault.From(err)
+	switch f.Code {
+	case network.CodeConnectionRefused, network.CodeHostNotFound, "rate-limited":
+		return true
+	case network.CodeCancelled:
+		return false
+	}
+	return !f.Retryable
+}
+
+// clearIntent forgets that a refresh began.
+func (w *Workstation) clearIntent(ctx context.Context, g store.Grant) {
+	if err := w.store.EndRefresh(ctx, store.EndRefreshParams{ID: g.ID, ReadVersion: g.Version}); err != nil {
+		w.log.Warn("a refresh that failed could not be noted as such", "error", err)
+	}
+}
+
+// renewalFailed keeps why a renewal failed, and gives it back.
+func (w *Workstation) renewalFailed(ctx context.Context, g store.Grant, ended string, cause error) error {
+	if fault.From(cause).Retryable {
+		w.backoff.failed(g.ID, w.now(), cause)
+	}
+	if err := w.recordGrantError(context.WithoutCancel(ctx), g, ended, cause); err != nil {
+		w.log.Warn("the failed refresh could not be recorded", "error", err)
+	}
+	return cause
+}
+
 // keepReplacement stores the refresh token of an answer that was of no use
 // otherwise. The old one is spent, and would cost the whole grant.
-func (w *Workstation) keepReplacement(ctx context.Context, reg store.Registration, g store.Grant, token secret.Value) store.Grant {
-	sealed, err := w.seal(ctx, g.ProfileID, grantBinding("refresh_token", g.ID), token)
+func (w *Workstation) keepReplacement(ctx context.Context, reg store.Registration, g store.Grant, answer smart.TokenResponse) store.Grant {
+	sealed, err := w.seal(ctx, g.ProfileID, grantBinding("refresh_token", g.ID), answer.RefreshToken)
 	if err == nil {
 		_, err = w.store.RenewGrant(ctx, store.RenewGrantParams{
 			AccessToken: g.AccessToken, RefreshToken: sealed, Context: g.Context, ScopesGranted: g.ScopesGranted,
-			AccessExpiresAt: g.AccessExpiresAt, RefreshedAt: g.RefreshedAt, ID: g.ID, ReadVersion: g.Version,
+			AccessExpiresAt: g.AccessExpiresAt, RefreshedAt: g.RefreshedAt, RefreshExpiresAt: g.RefreshExpiresAt, ID: g.ID, ReadVersion: g.Version,
 		})
 	}
 	if err != nil {
@@ -165,23 +297,13 @@ func (w *Workstation) refreshCredentials(ctx context.Context, reg store.Registra
 	return token, auth, err
 }
 
-func (w *Workstation) requestRefresh(ctx context.Context, g store.Grant, origin grantOrigin, token secret.Value, auth smart.ClientAuth) (smart.TokenResponse, error) {
-	cfg, err := w.discover(ctx, g.FHIRBaseURL)
-	if err != nil {
-		return smart.TokenResponse{}, err
-	}
-	if err := origin.sameServer(cfg.TokenEndpoint); err != nil {
-		return smart.TokenResponse{}, err
-	}
-	return w.smart.Refresh(ctx, cfg, auth, token, scope.Grammar(strings.Fields(g.ScopesGranted)))
-}
-
 func (w *Workstation) storeRenewal(ctx context.Context, act *action, reg store.Registration, g store.Grant, answer smart.TokenResponse) (store.Grant, error) {
 	c, err := w.openContext(ctx, g)
 	if err != nil {
 		return g, err
 	}
 	c.renew(answer.Context)
+	c.ClockOffset = answer.ServerClockOffset
 	access, refresh, sealed, err := w.sealGrant(ctx, g.ProfileID, g.ID, answer.AccessToken, answer.RefreshToken, c)
 	if err != nil {
 		return g, err
@@ -193,10 +315,10 @@ func (w *Workstation) storeRenewal(ctx context.Context, act *action, reg store.R
 		now := w.now().UnixMilli()
 		n, err := q.RenewGrant(ctx, store.RenewGrantParams{
 			AccessToken: access, RefreshToken: refresh, Context: sealed, ScopesGranted: answer.Scopes.String(), AccessExpiresAt: expiryMillis(answer.ExpiresAt),
-			RefreshedAt: &now, ID: g.ID, ReadVersion: g.Version,
+			RefreshedAt: &now, RefreshExpiresAt: expiryMillis(answer.RefreshExpiresAt), ID: g.ID, ReadVersion: g.Version,
 		})
 		if err == nil && n == 0 {
-			return fault.New("not-connected", "The connection was removed while it was being refreshed.", "Connect again.")
+			return removedMeanwhile()
 		}
 		if err != nil {
 			return err
@@ -206,6 +328,7 @@ func (w *Workstation) storeRenewal(ctx context.Context, act *action, reg store.R
 	if err != nil {
 		return g, err
 	}
+	w.live.note(g.ID, g.Version+1, answer)
 	return w.reread(ctx, reg, g)
 }
 

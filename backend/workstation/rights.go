@@ -32,7 +32,7 @@ var rights = map[string]right{
 
 	"Statuses": anybody, "Status": anybody, "LaunchStatuses": anybody, "LatestReport": anybody,
 	"BeginConnect": signedIn, "Login": anybody, "LoginOf": anybody, "AcceptConnection": signedIn,
-	"Test": signedIn, "Refresh": signedIn, "Disconnect": signedIn, "Read": signedIn, "ReadPages": signedIn,
+	"Test": signedIn, "Refresh": signedIn, "RefreshDue": signedIn, "Disconnect": signedIn, "Read": signedIn, "ReadPages": signedIn,
 
 	"LaunchSettings": anybody, "SaveLaunchSettings": signedIn, "ListenForLaunches": anybody, "CallbackURLs": anybody,
 	"Issuers": anybody, "ApproveIssuer": adminOnly, "RefuseIssuer": adminOnly, "WithdrawIssuer": adminOnly, "InspectIssuer": adminOnly,

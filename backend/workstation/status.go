@@ -175,7 +175,7 @@ func (w *Workstation) launchStatuses(ctx context.Context, who *seat, ref string)
 
 func (w *Workstation) grantStatus(ctx context.Context, who *seat, reg store.Registration, g store.Grant, locked bool) Status {
 	s := blankStatus(who, reg)
-	w.fillGrant(ctx, &s, g, locked)
+	w.fillGrant(ctx, &s, reg, g, locked)
 	return s
 }
 
@@ -237,7 +237,7 @@ func (w *Workstation) statuses(ctx context.Context, who *seat, regs []store.Regi
 		s := blankStatus(who, reg)
 		s.LastTest, s.LastError = testByReg[reg.ID], failureByReg[reg.ID]
 		if g, ok := byReg[reg.ID]; ok {
-			w.fillGrant(ctx, &s, g, locked)
+			w.fillGrant(ctx, &s, reg, g, locked)
 		}
 		if g, ok := waiting[reg.ID]; ok {
 			other := w.grantStatus(ctx, who, reg, g, locked)
@@ -248,7 +248,7 @@ func (w *Workstation) statuses(ctx context.Context, who *seat, regs []store.Regi
 	return out, nil
 }
 
-func (w *Workstation) fillGrant(ctx context.Context, s *Status, g store.Grant, locked bool) {
+func (w *Workstation) fillGrant(ctx context.Context, s *Status, reg store.Registration, g store.Grant, locked bool) {
 	s.ConnectionID, s.FHIRBaseURL, s.Kind, s.Accepted = &g.ID, g.FHIRBaseURL, g.Kind, g.Accepted
 	s.ConnectedAt = optionalTime(&g.ConnectedAt)
 	s.RefreshedAt = optionalTime(g.RefreshedAt)
@@ -259,8 +259,8 @@ func (w *Workstation) fillGrant(ctx context.Context, s *Status, g store.Grant, l
 	if f := storedFault(g.LastError); f != nil {
 		s.LastError = f
 	}
-	s.State = stateOf(g, w.now())
-	s.AccessEndsAt, s.AccessEndsReason = accessEnd(g)
+	s.State = w.stateOf(g)
+	s.AccessEndsAt, s.AccessEndsReason = accessEnd(reg, g)
 	if locked {
 		s.IdentityLocked = true
 		return
@@ -282,11 +282,11 @@ func (w *Workstation) fillGrant(ctx context.Context, s *Status, g store.Grant, l
 	}
 }
 
-func stateOf(g store.Grant, now time.Time) State {
+func (w *Workstation) stateOf(g store.Grant) State {
 	switch {
 	case g.Ended != "":
 		return NeedsReconnect
-	case g.AccessExpiresAt == nil || now.Before(fromMillis(*g.AccessExpiresAt)):
+	case g.AccessExpiresAt == nil || (w.now().Before(fromMillis(*g.AccessExpiresAt)) && !w.live.ranOut(g, 0)):
 		return Connected
 	case len(g.RefreshToken) > 0:
 		return Expired
@@ -294,17 +294,20 @@ func stateOf(g store.Grant, now time.Time) State {
 	return NeedsReconnect
 }
 
-// accessEnd tells when a new sign-in will be needed, as far as it can be known.
-func accessEnd(g store.Grant) (*time.Time, string) {
+// accessEnd tells when a new sign-in will be needed, as far as it can be known:
+// from what the server told, or from what its operator did.
+func accessEnd(_ store.Registration, g store.Grant) (*time.Time, string) {
 	switch {
 	case g.Ended != "":
 		return nil, g.Ended
-	case len(g.RefreshToken) > 0:
-		return nil, "Access is renewed with a refresh token, and the EHR did not say how long that lasts."
-	case g.AccessExpiresAt == nil:
+	case len(g.RefreshToken) == 0 && g.AccessExpiresAt == nil:
 		return nil, "The EHR did not say how long the access lasts, and gave no refresh token."
+	case len(g.RefreshToken) == 0:
+		return optionalTime(g.AccessExpiresAt), "The EHR gave no refresh token, so access ends with the access token."
+	case g.RefreshExpiresAt != nil:
+		return optionalTime(g.RefreshExpiresAt), "The EHR said how long its refresh token lasts; each refresh may bring a new one."
 	}
-	return optionalTime(g.AccessExpiresAt), "The EHR gave no refresh token, so access ends with the access token."
+	return nil, "Access is renewed with a refresh token, and how long that lasts is not known."
 }
 
 // scopesNote says what was asked for and not granted, in meaning.

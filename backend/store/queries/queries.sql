@@ -103,14 +103,20 @@ SELECT * FROM grants WHERE registration_id = ? ORDER BY connected_at, id;
 
 -- name: InsertGrant :exec
 INSERT INTO grants (id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context,
-                    scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                    scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_expires_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: RenewGrant :execrows
 UPDATE grants
 SET version = version + 1, access_token = ?, refresh_token = ?, context = ?, scopes_granted = ?, access_expires_at = ?,
-    ended = '', last_error = '', refreshed_at = ?
+    ended = '', last_error = '', refreshed_at = ?, refresh_expires_at = ?, refresh_began = NULL
 WHERE id = sqlc.arg(id) AND version = sqlc.arg(read_version);
+
+-- name: BeginRefresh :execrows
+UPDATE grants SET refresh_began = sqlc.arg(at) WHERE id = sqlc.arg(id) AND version = sqlc.arg(read_version);
+
+-- name: EndRefresh :exec
+UPDATE grants SET refresh_began = NULL WHERE id = sqlc.arg(id) AND version = sqlc.arg(read_version);
 
 -- name: SetGrantContext :exec
 UPDATE grants SET context = ? WHERE id = ? AND version = ?;
