@@ -115,6 +115,8 @@ func (w *Workstation) forget(ctx context.Context, who *seat, act *action, reg st
 	if err != nil {
 		return err
 	}
+	w.backoff.forget(g.ID)
+	w.live.forget(g.ID)
 	if err := os.Remove(filepath.Join(w.home, "locks", g.ID)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		w.log.Warn("a refresh lock's file stays behind", "error", err)
 	}

@@ -2,8 +2,9 @@ package workstation
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -44,12 +45,19 @@ func (b *backoff) failed(id string, now time.Time, cause error) {
 	}
 	h := b.after[id]
 	wait := min(firstBackoff<<min(h.failures, 20), maxBackoff)
-	wait = wait/2 + rand.N(wait/2+1)
+	wait = wait/2 + upTo(wait/2)
 	var asked network.Wait
 	if errors.As(cause, &asked) {
 		wait = max(wait, time.Duration(asked))
 	}
 	b.after[id] = heldOff{h.failures + 1, now.Add(wait), cause}
+}
+
+// upTo gives a random duration up to limit.
+func upTo(limit time.Duration) time.Duration {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(limit+1))
 }
 
 func (b *backoff) forget(id string) {
