@@ -3,8 +3,8 @@ package workstation
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
+	"math/big"
 	"sync"
 	"time"
 
@@ -55,9 +55,11 @@ func (b *backoff) failed(id string, now time.Time, cause error) {
 
 // upTo gives a random duration up to limit.
 func upTo(limit time.Duration) time.Duration {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(limit+1))
+	n, err := rand.Int(rand.Reader, big.NewInt(int64(limit)+1))
+	if err != nil {
+		return limit // never: the system's source does not fail
+	}
+	return time.Duration(n.Int64())
 }
 
 func (b *backoff) forget(id string) {
