@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"iter"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,6 +72,38 @@ func (r *record) copy() *record {
 	return c
 }
 
+func (r *record) prune(t testing.TB, k *audit.Key, before time.Time) int64 {
+	t.Helper()
+	head, err := k.Prune(r.head, each(r.rows), before, r.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(r.rows)
+	if head.Checkpoint.Last.Seq != r.head.Checkpoint.Last.Seq {
+		r.rows = slices.DeleteFunc(slices.Clone(r.rows), func(row audit.Row) bool { return row.Seq <= head.Checkpoint.Last.Seq })
+	}
+	r.head = head
+	return int64(n - len(r.rows))
+}
+
+func (r *record) reseal(t testing.TB, k *audit.Key) {
+	t.Helper()
+	head, err := k.Reseal(r.head, each(r.rows), r.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.head = head
+}
+
+func timeOf(t testing.TB, row audit.Row) time.Time {
+	t.Helper()
+	e, err := row.Entry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.At
+}
+
 func added(name string) audit.Entry {
 	return audit.Entry{Action: audit.Registration, Detail: audit.DetailAdded, RegistrationName: name, Origin: audit.FromWindow}
 }
@@ -85,12 +118,12 @@ func aDay(t testing.TB) (*record, *audit.Key) {
 	r.add(t, k, audit.Entry{Action: audit.Vault, Detail: audit.DetailMade, Origin: audit.FromWindow, ProfileID: "p1", ProfileName: "Ada"}, nil)
 	read := audit.Entry{Action: audit.Read, Detail: audit.DetailSearch, Resource: "Observation", ProfileID: "p1", ProfileName: "Ada", Role: "clinician",
 		RegistrationID: "r1", RegistrationName: "General", Server: "https://ehr.example/fhir", ClientID: "chartkey", Origin: audit.FromCommandLine}
-	started := r.add(t, k, read.Started(r.now), []byte("sealed Patient/1"))
+	started := r.add(t, k, read.Started(r.now.Add(30*time.Second)), []byte("sealed Patient/1"))
 	e, err := started.Entry()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.add(t, k, e.Ended(r.now, nil), []byte("sealed Patient/1 again"))
+	r.add(t, k, e.Ended(r.now.Add(30*time.Second), nil), []byte("sealed Patient/1 again"))
 	r.add(t, nil, audit.Entry{Action: audit.Policy, Detail: audit.DetailIdleTime, Subject: "15m", Origin: audit.FromCommandLine}, nil)
 	r.add(t, k, audit.Entry{Action: audit.SignIn, Detail: audit.DetailWrongPasscode, Fault: "passcode-wrong", Origin: audit.FromWindow, ProfileName: "Ada"}, nil)
 	return r, k

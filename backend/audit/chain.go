@@ -41,14 +41,16 @@ type Row struct {
 }
 
 // Entry reads the row's body. The patient stays sealed: the caller sets
-// Entry.Patient after opening. The fault is audit-unreadable.
+// Entry.Patient after opening. The fault is audit-unreadable; the entry that
+// comes with it has the action Unreadable and may stand in lists and exports,
+// since one changed row must not hide the others.
 func (r Row) Entry() (Entry, error) {
 	e, err := parse(r.Body)
 	if err != nil {
-		return Entry{}, err
+		e = Entry{Action: Unreadable}
 	}
 	e.Seq, e.Unkeyed = r.Seq, !r.Keyed
-	return e, nil
+	return e, err
 }
 
 // Link is a place in the chain.
@@ -108,9 +110,7 @@ func ParseHead(b []byte) (Head, error) {
 	if len(b) > maxHead {
 		return Head{}, errSeal()
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&h); err != nil {
+	if err := json.Unmarshal(b, &h); err != nil {
 		return Head{}, errSeal().Because(err)
 	}
 	if !bytes.Equal(h.Bytes(), b) {
@@ -119,13 +119,25 @@ func ParseHead(b []byte) (Head, error) {
 	return h, nil
 }
 
+// Next is the Seq that Append will give, for a caller that binds the sealed patient to it.
+func (h Head) Next() int64 { return h.last().Seq + 1 }
+
 // last is the entry that the next one follows.
 func (h Head) last() Link {
-	if h.Tail.Seq > h.Sealed.Seq {
+	last := h.Sealed
+	if last.Seq == 0 {
+		last = h.Checkpoint.Last
+	}
+	if h.Tail.Seq > last.Seq {
 		return h.Tail
 	}
+	return last
+}
+
+// keyed is the keyed entry that the next keyed one follows.
+func (h Head) keyed() Link {
 	if h.Sealed.Seq == 0 {
-		return h.Checkpoint.Last
+		return h.Checkpoint.Keyed
 	}
 	return h.Sealed
 }
@@ -196,14 +208,6 @@ func (k *Key) Append(head Head, e Entry, sealedPatient []byte) (Row, Head, error
 	}
 	row.MAC = k.rowMAC(row, prev, head.keyed())
 	return row, k.sealed(Link{row.Seq, row.MAC}, head.Checkpoint), nil
-}
-
-// keyed is the keyed entry that the next keyed one follows.
-func (h Head) keyed() Link {
-	if h.Sealed.Seq == 0 {
-		return h.Checkpoint.Keyed
-	}
-	return h.Sealed
 }
 
 // sealed makes a head.

@@ -7,13 +7,14 @@ import (
 )
 
 // Prune shortens a record: what is older than before, counted from the oldest
-// entry on, is replaced by a checkpoint made at now. The caller then removes the
-// rows up to the new head's Checkpoint.Last.Seq, records that it did, and
-// stores the head, all in one transaction. Where nothing is old enough, head comes back as it was.
+// entry on, is replaced by a checkpoint made at now. Where nothing is old enough,
+// head comes back as it was. Else its Checkpoint.Last.Seq has moved: the caller
+// removes the rows up to there, stores the head and records what it did, all in one transaction.
 //
 // rows are all rows in the order of their Seq. They are verified first: a
 // retention must not remove the traces of a change. The faults are audit-damaged
-// and audit-key-missing. A started entry stays as long as the one that ends it.
+// and audit-key-missing. A started entry stays as long as the one that ends it,
+// and what was damaged and resealed goes with the first entry after it.
 func (k *Key) Prune(head Head, rows iter.Seq2[Row, error], before, now time.Time) (Head, error) {
 	if k == nil {
 		return Head{}, errKeyMissing()
@@ -24,14 +25,11 @@ func (k *Key) Prune(head Head, rows iter.Seq2[Row, error], before, now time.Time
 	}
 	old := head.Checkpoint
 	var (
-		cuts    []Checkpoint                            // the possible ends, in order
-		ended   = map[int64]int64{}                     // the Seq that ends a started entry
-		damaged int64                                   // rows that are there, but nothing vouches for
-		open    = !old.Damaged || old.At.Before(before) // entries are still old
+		cuts    []Checkpoint        // the possible ends, in order
+		ended   = map[int64]int64{} // the Seq that ends a started entry
+		damaged int64               // rows that are there, but nothing vouches for
+		open    = true              // all entries up to here are old
 	)
-	if old.Damaged && open { // the damaged part can go, even alone
-		cuts = append(cuts, Checkpoint{Last: old.Last, Keyed: old.Keyed})
-	}
 	for row, err := range rows {
 		if err != nil {
 			return Head{}, err

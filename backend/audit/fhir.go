@@ -213,7 +213,7 @@ func kindOf(e Entry) kind {
 		}
 		return kind{auditLog, settings, "U"}
 	}
-	return kind{security, settings, "U"} // launch-decision, policy, and what is not known
+	return kind{security, settings, "U"} // launch-decision, policy, what is unreadable and what is not known
 }
 
 // created is C for what was added, D for what was removed and else U.
@@ -258,6 +258,8 @@ func auditEvent(ws Workstation, a Activity) fhirRecord {
 // outcome gives a code of http://terminology.hl7.org/CodeSystem/audit-event-outcome and words.
 func outcome(a Activity) (code, words string) {
 	switch {
+	case a.Action == Unreadable:
+		return "", "This entry was changed and cannot be read."
 	case a.Phase == Started:
 		return "", "The end of this action was not recorded."
 	case a.Fault == "":
@@ -364,7 +366,7 @@ func entities(a Activity, k kind) []fhirEntity {
 		all = append(all, e)
 	}
 	line := fhirEntity{Type: other, Role: &coding{objectRole, "13", "Security Resource"}, Name: "Activity record",
-		Detail: []detail{{"entry", strconv.FormatInt(a.Seq, 10)}, {"origin", string(a.Origin)}}}
+		Detail: []detail{{"entry", strconv.FormatInt(a.Seq, 10)}, {"origin", or(string(a.Origin), "unknown")}}}
 	if a.EndSeq > 0 {
 		line.Detail = append(line.Detail, detail{"end", strconv.FormatInt(a.EndSeq, 10)})
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"iter"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,7 +79,7 @@ func everyAction() []audit.Entry {
 			}
 		}
 	}
-	return all
+	return append(all, audit.Entry{Action: audit.Unreadable, Unkeyed: true})
 }
 
 func activities(entries []audit.Entry) iter.Seq2[audit.Activity, error] {
@@ -297,6 +298,21 @@ func balpRules() map[string][]balpRule {
 	}
 }
 
+func hasEmpty(v any) bool {
+	switch v := v.(type) {
+	case object:
+		for _, x := range v {
+			if hasEmpty(x) {
+				return true
+			}
+		}
+		return len(v) == 0
+	case list:
+		return len(v) == 0 || slices.ContainsFunc(v, hasEmpty)
+	}
+	return v == "" || v == nil
+}
+
 // checkBALP checks each AuditEvent of a bundle: against the profile that it
 // claims, and against what R4 says beyond its schema.
 func checkBALP(t tester, bundle []byte) map[string]int {
@@ -317,6 +333,9 @@ func checkBALP(t tester, bundle []byte) map[string]int {
 			t.Errorf("the id %s is used twice, or is not that of the resource", entry.FullURL)
 		}
 		ids[entry.FullURL] = true
+		if hasEmpty(e) { // ele-1
+			t.Errorf("an element without anything in it: %v", e)
+		}
 		requestors := 0
 		for _, a := range e["agent"].(list) {
 			if a.(object)["requestor"] == true {
@@ -406,6 +425,91 @@ func TestAnAuditEventSaysWhoWhatAndOnWhom(t *testing.T) {
 		}
 		if v != want {
 			t.Errorf("%s is %v, not %s", path, v, want)
+		}
+	}
+}
+
+func TestEveryActionIsClassified(t *testing.T) {
+	for _, c := range []struct {
+		action                  audit.Action
+		detail                  string
+		typ, subtype, crude     string
+		person, server, subject bool // the person's type is IRCP; the server is an agent; a subject is a user
+	}{
+		{audit.Connect, "patient", "110114", "ITI-71", "E", true, true, false},
+		{audit.Refresh, "", "110114", "ITI-71", "E", true, true, false},
+		{audit.Launch, "", "110114", "ITI-71", "E", true, true, false},
+		{audit.Disconnect, "", "110114", "110123", "E", true, true, false},
+		{audit.Test, "live", "rest", "capabilities", "E", true, true, false},
+		{audit.Read, audit.DetailResource, "rest", "read", "R", true, true, false},
+		{audit.Read, audit.DetailSearch, "rest", "search-type", "E", true, true, false},
+		{audit.LaunchDecision, audit.DetailIssuerApproved, "110113", "110129", "U", false, false, false},
+		{audit.Registration, audit.DetailAdded, "110113", "110129", "C", false, false, false},
+		{audit.Registration, audit.DetailChanged, "110113", "110129", "U", false, false, false},
+		{audit.Registration, audit.DetailRemoved, "110113", "110129", "D", false, false, false},
+		{audit.Profile, audit.DetailAdded, "110113", "110137", "C", false, false, true},
+		{audit.Profile, audit.DetailRemoved, "110113", "110137", "D", false, false, true},
+		{audit.Profile, audit.DetailRole, "110113", "110136", "U", false, false, true},
+		{audit.Profile, audit.DetailPasscodeReset, "110113", "110137", "U", false, false, true},
+		{audit.SignIn, audit.DetailUnlocked, "110114", "110122", "E", false, false, true},
+		{audit.Lock, "", "110114", "110123", "E", false, false, false},
+		{audit.Vault, audit.DetailMade, "110113", "110129", "C", false, false, false},
+		{audit.Vault, audit.DetailUnlocked, "110113", "110132", "E", false, false, false},
+		{audit.Vault, audit.DetailRotated, "110113", "110129", "U", false, false, false},
+		{audit.Vault, audit.DetailBackup, "110106", "110129", "R", false, false, false},
+		{audit.Vault, audit.DetailRestore, "110107", "110129", "C", false, false, false},
+		{audit.Policy, audit.DetailRetention, "110113", "110129", "U", false, false, false},
+		{audit.Audit, audit.DetailExported, "110101", "110106", "R", false, false, false},
+		{audit.Audit, audit.DetailCheckpoint, "110101", "110129", "D", false, false, false},
+		{audit.Audit, audit.DetailResealed, "110101", "110129", "U", false, false, false},
+		{"of-a-later-version", "", "110113", "110129", "U", false, false, false},
+	} {
+		e := act(atEHR, c.action, c.detail)
+		e.Subject = "Grace"
+		var b struct{ Entry []struct{ Resource object } }
+		if err := json.Unmarshal(export(t, station, activities([]audit.Entry{e})), &b); err != nil {
+			t.Fatal(err)
+		}
+		got := b.Entry[0].Resource
+		subtypes := got["subtype"].(list)
+		own := strings.TrimSuffix(string(c.action)+"-"+c.detail, "-")
+		if got["type"].(object)["code"] != c.typ || subtypes[0].(object)["code"] != c.subtype || got["action"] != c.crude || subtypes[1].(object)["code"] != own {
+			t.Errorf("%s %s: %v %v %v", c.action, c.detail, got["type"], subtypes, got["action"])
+		}
+		users := 0
+		for _, en := range got["entity"].(list) {
+			if matches(en.(object)["role"], hl7+"object-role", "11") {
+				users++
+			}
+		}
+		if agents := len(got["agent"].(list)); (agents == 3) != c.server || (len(slice(got["agent"], people, "IRCP")) == 1) != c.person || (users == 1) != c.subject {
+			t.Errorf("%s %s: agents %v, entities %v", c.action, c.detail, got["agent"], got["entity"])
+		}
+	}
+}
+
+func TestAPatientIsReferredToAtItsServer(t *testing.T) {
+	for _, c := range []struct{ server, patient, reference, identifier string }{
+		{"https://ehr.example/fhir", "Patient/1", "https://ehr.example/fhir/Patient/1", ""},
+		{"https://ehr.example/fhir/", "Patient/1", "https://ehr.example/fhir/Patient/1", ""},
+		{"https://ehr.example/fhir", "https://other.example/Patient/2", "https://other.example/Patient/2", ""},
+		{"", "Patient/1", "Patient/1", ""},
+		{"https://ehr.example/fhir", "erXuFYUfucBZaryVksYEcMg3", "", "erXuFYUfucBZaryVksYEcMg3"},
+		{"https://ehr.example/fhir", "Patient/", "", "Patient/"},
+	} {
+		e := act(atEHR, audit.Read, audit.DetailResource)
+		e.Resource, e.Server, e.Patient = "Patient", c.server, c.patient
+		var b struct{ Entry []struct{ Resource object } }
+		if err := json.Unmarshal(export(t, station, activities([]audit.Entry{e})), &b); err != nil {
+			t.Fatal(err)
+		}
+		entities := b.Entry[0].Resource["entity"]
+		for _, typ := range []string{"1", "2"} { // the patient, and the resource that is one
+			what := slice(entities, hl7+"audit-entity-type", typ)[0].(object)["what"].(object)
+			id, _ := what["identifier"].(object)
+			if reference, _ := what["reference"].(string); reference != c.reference || (id == nil) != (c.identifier == "") || id != nil && id["value"] != c.identifier {
+				t.Errorf("%s at %s: %v", c.patient, c.server, what)
+			}
 		}
 	}
 }
