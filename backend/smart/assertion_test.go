@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,9 @@ const everyScope = "openid fhirUser launch/patient offline_access patient/*.rs"
 func TestAsymmetricClientsLive(t *testing.T) {
 	s := newSandbox(t, simulator.Options{})
 	s.knows(t, "chartkey-asymmetric", rsaKey(t), ecKey(t))
+	if got := s.cfg.TokenEndpointAuthSigningAlgValuesSupported; !slices.Equal(got, []string{"RS384", "ES384"}) {
+		t.Errorf("the server takes %v", got)
+	}
 	for _, key := range []smart.ClientKey{rsaKey(t), ecKey(t)} {
 		t.Run(string(key.Algorithm()), func(t *testing.T) {
 			auth := asymmetric("chartkey-asymmetric", key)

@@ -77,6 +77,9 @@ func (a ClientAuth) methods(cfg Configuration) ([]AuthMethod, *fault.Error) {
 	if slices.Contains(listed, string(AuthPost)) && !slices.Contains(listed, string(AuthBasic)) {
 		return []AuthMethod{AuthPost}, nil
 	}
+	if a.Method == AuthPost { // the server may have registered the client for it
+		return []AuthMethod{AuthPost, AuthBasic}, nil
+	}
 	if url.QueryEscape(a.ClientID) == a.ClientID && url.QueryEscape(a.Secret.Reveal()) == a.Secret.Reveal() {
 		return []AuthMethod{AuthBasic}, nil
 	}

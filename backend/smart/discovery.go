@@ -58,7 +58,10 @@ type Configuration struct {
 	GrantTypesSupported               []string `json:"grant_types_supported,omitempty"`
 	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported,omitempty"`
 	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported,omitempty"`
-	ResponseTypesSupported            []string `json:"response_types_supported,omitempty"`
+	// TokenEndpointAuthSigningAlgValuesSupported are the signatures that the
+	// server takes in assertions; none where it does not tell.
+	TokenEndpointAuthSigningAlgValuesSupported []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	ResponseTypesSupported                     []string `json:"response_types_supported,omitempty"`
 	// AuthorizationResponseIssParameterSupported promises iss on the callback (RFC 9207).
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported,omitempty"`
 
@@ -251,6 +254,7 @@ func parseSmartConfiguration(base string, body []byte) (Configuration, error) {
 	cfg.GrantTypesSupported = texts(raw["grant_types_supported"])
 	cfg.CodeChallengeMethodsSupported = texts(raw["code_challenge_methods_supported"])
 	cfg.TokenEndpointAuthMethodsSupported = texts(raw["token_endpoint_auth_methods_supported"])
+	cfg.TokenEndpointAuthSigningAlgValuesSupported = texts(raw["token_endpoint_auth_signing_alg_values_supported"])
 	cfg.ResponseTypesSupported = texts(raw["response_types_supported"])
 	cfg.AuthorizationResponseIssParameterSupported = flag(raw["authorization_response_iss_parameter_supported"])
 

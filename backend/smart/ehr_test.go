@@ -30,6 +30,8 @@ type ehr struct {
 	revoke http.HandlerFunc
 	jwks   http.HandlerFunc
 
+	register, introspect http.HandlerFunc
+
 	mu       sync.Mutex // protects requests
 	requests []request
 }
@@ -64,6 +66,8 @@ func newEHR(t *testing.T) *ehr {
 	}
 	mux.HandleFunc("/token", record(func() http.HandlerFunc { return e.token }))
 	mux.HandleFunc("/revoke", record(func() http.HandlerFunc { return e.revoke }))
+	mux.HandleFunc("/register", func(w http.ResponseWriter, r *http.Request) { e.register(w, r) })
+	mux.HandleFunc("/introspect", record(func() http.HandlerFunc { return e.introspect }))
 	mux.HandleFunc("/jwks", func(w http.ResponseWriter, r *http.Request) { e.jwks(w, r) })
 	e.Server = httptest.NewServer(mux)
 	t.Cleanup(e.Close)
@@ -80,7 +84,7 @@ func (e *ehr) seen() []request {
 func (e *ehr) cfg() smart.Configuration {
 	return smart.Configuration{
 		FHIRBaseURL: e.URL + "/fhir/", Issuer: e.URL, AuthorizationEndpoint: e.URL + "/authorize", TokenEndpoint: e.URL + "/token",
-		JWKSURI: e.URL + "/jwks", RevocationEndpoint: e.URL + "/revoke",
+		JWKSURI: e.URL + "/jwks", RevocationEndpoint: e.URL + "/revoke", RegistrationEndpoint: e.URL + "/register", IntrospectionEndpoint: e.URL + "/introspect",
 	}
 }
 
@@ -129,6 +133,7 @@ type signer struct {
 	key     any
 	kid     string
 	publics any
+	embed   bool // puts the public key into the header (jwk)
 }
 
 func newSigner(t testing.TB, alg jose.SignatureAlgorithm, kid string) signer {
@@ -155,6 +160,7 @@ func (s signer) sign(t testing.TB, claims map[string]any) string {
 	if s.kid != "" {
 		options = options.WithHeader("kid", s.kid)
 	}
+	options.EmbedJWK = s.embed
 	js, err := jose.NewSigner(jose.SigningKey{Algorithm: s.alg, Key: s.key}, options)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,17 @@ import (
 // that is taken for the reason why it is refused.
 const clockTolerance = time.Minute
 
+// The codes of the faults that invalid_client is, and invalid_grant after a sign-in.
+const (
+	codeClientRefused = "client-refused"
+	codeCodeRefused   = "code-refused"
+)
+
+// refusals are the faults as which servers answer an assertion that is dated
+// wrong: it should be invalid_client, and some say invalid_grant, which would
+// otherwise end a connection that is good.
+var refusals = []string{codeClientRefused, CodeGrantEnded, codeCodeRefused}
+
 // purpose is what an endpoint of the authorization server is asked for.
 type purpose int
 
@@ -61,8 +72,8 @@ type answer struct {
 
 // ask sends a request, and a second where the first was answered with
 // invalid_client and the second differs: the other encoding of the credentials,
-// or an assertion dated by the clock of the server where that is far off. That
-// answer means that the server did not look at the code, so it is not used up.
+// or an assertion dated by the clock of the server where that is far off. Such
+// an answer means that the server did not look at the code, so it is not used up.
 // Beside a fault it gives the answer that led to it, where there was one.
 func (c *Client) ask(ctx context.Context, cfg Configuration, auth ClientAuth, r request) (*answer, error) {
 	methods, f := auth.methods(cfg)
@@ -79,14 +90,15 @@ func (c *Client) ask(ctx context.Context, cfg Configuration, auth ClientAuth, r 
 			a.method = methods[i]
 			return a, nil
 		}
-		// Who shows a grant by an assertion is told of a bad one as of a bad grant.
-		if f.Code != "client-refused" && (f.Code != CodeGrantEnded || r.why != instance) {
+		offset, told := a.clockOffset()
+		correct := told && methods[i] == AuthPrivateKeyJWT && !corrected && (offset-auth.ClockOffset).Abs() > clockTolerance && slices.Contains(refusals, f.Code)
+		if !correct && f.Code != codeClientRefused {
 			return a, f
 		}
 		if first == nil {
 			first = f
 		}
-		if offset, told := a.clockOffset(); told && methods[i] == AuthPrivateKeyJWT && !corrected && (offset-auth.ClockOffset).Abs() > clockTolerance {
+		if correct {
 			auth.ClockOffset, corrected = offset, true
 			methods = append(methods, AuthPrivateKeyJWT)
 		}
@@ -191,7 +203,7 @@ func (a *answer) oauthFault(code string, why purpose) *fault.Error {
 		case instance:
 			return say(CodeGrantEnded, "The server no longer gives access to this copy of the app", "Sign in and register again. The time that the patient allowed may be over, or the access was withdrawn.")
 		}
-		return say("code-refused", "The server refused the code of this sign-in", "Start the sign-in again and finish it without delay. If it happens again, compare the redirect URI with what is registered.")
+		return say(codeCodeRefused, "The server refused the code of this sign-in", "Start the sign-in again and finish it without delay. If it happens again, compare the redirect URI with what is registered.")
 	case "invalid_client":
 		return a.clientRefused(words, why)
 	case "unauthorized_client":
@@ -239,7 +251,7 @@ func (a *answer) oauthFault(code string, why purpose) *fault.Error {
 func (a *answer) clientRefused(words string, why purpose) *fault.Error {
 	const start = "In this order, check: the client ID is the one for this environment (Epic has one for production and one for non-production); "
 	if a.keyID == "" {
-		return fault.New("client-refused", withWords("The server does not accept this client ID with these credentials", words),
+		return fault.New(codeClientRefused, withWords("The server does not accept this client ID with these credentials", words),
 			start+"a new or changed app may take up to an hour in Epic's sandbox and 12 hours at sites; the client secret is the latest; the app is public or confidential as registered here.")
 	}
 	advice := start + "the public half of the key " + a.keyID + " is registered there, or stands at the JWKS URL that is, where the server can reach it; " +
@@ -247,5 +259,5 @@ func (a *answer) clientRefused(words string, why purpose) *fault.Error {
 	if why == service {
 		advice += "; it is registered as a backend service, and the site has mapped it to a user"
 	}
-	return fault.New("client-refused", withWords("The server does not accept this client ID with this key", words), advice+".")
+	return fault.New(codeClientRefused, withWords("The server does not accept this client ID with this key", words), advice+".")
 }

@@ -45,7 +45,7 @@ func (c *Client) identify(ctx context.Context, cfg Configuration, a Authorizatio
 		warn("The server names no issuer or keys, so its id_token cannot be verified and is ignored.")
 		return nil
 	}
-	claims, err := c.verifyIDToken(ctx, cfg, a, raw)
+	claims, err := c.verifyIDToken(ctx, cfg, a, raw, t.AccessToken)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (c idClaims) user() string {
 	return ""
 }
 
-func (c *Client) verifyIDToken(ctx context.Context, cfg Configuration, a Authorization, raw string) (idClaims, error) {
+func (c *Client) verifyIDToken(ctx context.Context, cfg Configuration, a Authorization, raw string, accessToken secret.Value) (idClaims, error) {
 	const advice = "Do not go on. Sign in again; if it happens again, tell the health system."
 	refuse := func(code, message string) *fault.Error {
 		return fault.New(code, "The sign-in is refused: "+message, advice)
@@ -98,6 +98,8 @@ func (c *Client) verifyIDToken(ctx context.Context, cfg Configuration, a Authori
 
 	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
+	// The keys are read anew for each sign-in, once: a key that replaced another
+	// is never missed, and a token with an unknown kid makes no further request.
 	h := c.http(network.FollowSameOrigin)
 	h.Transport = &keyTransport{next: transport(h), ctx: ctx}
 	keys := &keySet{remote: oidc.NewRemoteKeySet(oidc.ClientContext(ctx, h), cfg.JWKSURI)}
@@ -123,6 +125,8 @@ func (c *Client) verifyIDToken(ctx context.Context, cfg Configuration, a Authori
 		return idClaims{}, refuse("id-token-issued-later", "the id_token was issued in the future: this workstation's clock is behind the server's.")
 	case claims.Subject == "":
 		return idClaims{}, refuse("id-token-subject", "the id_token does not say who signed in (sub).")
+	case token.AccessTokenHash != "" && token.VerifyAccessToken(accessToken.Reveal()) != nil: // OpenID Connect Core 3.1.3.8
+		return idClaims{}, refuse("id-token-access-token", "the id_token came with another access token than it was made for (at_hash).")
 	}
 	return claims, nil
 }
@@ -139,13 +143,16 @@ func idTokenFault(err error, keys *keySet, cfg Configuration, a Authorization, n
 		return refuse("id-token-signature", "the signature of the id_token is not by a key of this server.")
 	case keys.payload == nil:
 		return refuse("id-token-malformed", "the id_token is not a signed token.")
+	case errors.As(err, &expired) && expired.Expiry.Unix() <= 0:
+		return refuse("id-token-expired", "the id_token does not say when it runs out (exp).")
 	case errors.As(err, &expired):
 		return refuse("id-token-expired", fmt.Sprintf("the id_token ran out at %s, and this workstation's clock says %s (exp).",
 			expired.Expiry.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
 	}
 	var claims struct {
-		Issuer   string          `json:"iss"`
-		Audience json.RawMessage `json:"aud"`
+		Issuer    string          `json:"iss"`
+		Audience  json.RawMessage `json:"aud"`
+		NotBefore json.RawMessage `json:"nbf"`
 	}
 	_ = json.Unmarshal(keys.payload, &claims)
 	switch {
@@ -154,7 +161,10 @@ func idTokenFault(err error, keys *keySet, cfg Configuration, a Authorization, n
 	case !slices.Contains(audience(claims.Audience), a.ClientID):
 		return refuse("id-token-audience", "the id_token is for another app (aud).")
 	}
-	return refuse("id-token-malformed", "the claims of the id_token cannot be read or are not in force yet.")
+	if from := epoch(claims.NotBefore); from.After(now) {
+		return refuse("id-token-not-yet", fmt.Sprintf("the id_token is in force from %s on, and this workstation's clock says %s (nbf).", from.Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
+	}
+	return refuse("id-token-malformed", "the claims of the id_token cannot be read.")
 }
 
 func audience(raw json.RawMessage) []string {

@@ -2,8 +2,12 @@ package smart_test
 
 import (
 	"context"
+	"crypto/rsa"
+	"crypto/sha512"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -45,6 +49,12 @@ func TestIDTokensThatVerify(t *testing.T) {
 	}
 }
 
+// atHash is OpenID Connect Core 3.1.3.6 for a token signed with ES384.
+func atHash(accessToken string) string {
+	sum := sha512.Sum384([]byte(accessToken))
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+}
+
 func TestIDTokenClaims(t *testing.T) {
 	now := time.Now()
 	s := newSigner(t, jose.ES384, "k1")
@@ -75,6 +85,12 @@ func TestIDTokenClaims(t *testing.T) {
 		{"two audiences and no azp", func(m map[string]any) { m["aud"] = []string{"my-app", "other"} }, "id-token-azp", ""},
 		{"other azp", func(m map[string]any) { m["azp"] = "other" }, "id-token-azp", ""},
 		{"no sub", func(m map[string]any) { delete(m, "sub") }, "id-token-subject", ""},
+		{"in force within the leeway", func(m map[string]any) { m["nbf"] = now.Add(100 * time.Second).Unix() }, "", "SAME"},
+		{"not in force yet", func(m map[string]any) { m["nbf"] = now.Add(10 * time.Minute).Unix() }, "id-token-not-yet", ""},
+		{"at_hash of another access token", func(m map[string]any) { m["at_hash"] = atHash("another") }, "id-token-access-token", ""},
+		{"at_hash of another length", func(m map[string]any) { m["at_hash"] = atHash("at")[:20] }, "id-token-access-token", ""},
+		{"at_hash", func(m map[string]any) { m["at_hash"] = atHash("at") }, "", "SAME"},
+		{"at_hash no text", func(m map[string]any) { m["at_hash"] = 7 }, "id-token-malformed", ""},
 		{"claims of wrong types", func(m map[string]any) { m["exp"] = "soon" }, "id-token-malformed", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -89,6 +105,9 @@ func TestIDTokenClaims(t *testing.T) {
 				t.Fatalf("%v, want %q", err, c.code)
 			}
 			if err != nil {
+				if c.name == "no exp" && !strings.Contains(err.Error(), "does not say when") {
+					t.Error(err)
+				}
 				if !strings.HasPrefix(err.Error(), "The sign-in is refused: ") || !r.AccessToken.IsEmpty() {
 					t.Errorf("%v, %+v", err, r)
 				}
@@ -125,6 +144,22 @@ func TestForgedIDTokensAreRefused(t *testing.T) {
 		}},
 		{"HS256 with the public client ID as key", "id-token-algorithm", func(e *ehr, a smart.Authorization) string {
 			return signer{alg: jose.HS256, key: []byte("my-app-padded-to-the-32-bytes-it-needs")}.sign(t, claimsFor(e, a, time.Now()))
+		}},
+		{"HS256 with the public key as key", "id-token-algorithm", func(e *ehr, a smart.Authorization) string {
+			public, err := x509.MarshalPKIXPublicKey(good.publics)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return signer{alg: jose.HS256, key: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), kid: "k1"}.sign(t, claimsFor(e, a, time.Now()))
+		}},
+		{"HS256 with the modulus as key", "id-token-algorithm", func(e *ehr, a smart.Authorization) string {
+			return signer{alg: jose.HS256, key: good.publics.(*rsa.PublicKey).N.Bytes(), kid: "k1"}.sign(t, claimsFor(e, a, time.Now()))
+		}},
+		{"PS256", "id-token-algorithm", func(e *ehr, a smart.Authorization) string {
+			return signer{alg: jose.PS256, key: good.key, kid: "k1"}.sign(t, claimsFor(e, a, time.Now()))
+		}},
+		{"a key that it brings along", "id-token-signature", func(e *ehr, a smart.Authorization) string {
+			return signer{alg: jose.RS256, key: jose.JSONWebKey{Key: stranger.key, KeyID: "k1"}, kid: "k1", embed: true}.sign(t, claimsFor(e, a, time.Now()))
 		}},
 		{"RS512", "id-token-algorithm", func(e *ehr, a smart.Authorization) string {
 			return signer{alg: jose.RS512, key: good.key, kid: "k1"}.sign(t, claimsFor(e, a, time.Now()))
@@ -198,6 +233,43 @@ func TestTheKeysOfTheServer(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Keys rotate. Each sign-in reads the set anew, and once, whatever the kid.
+func TestKeysThatRotate(t *testing.T) {
+	e := newEHR(t)
+	old, fresh, stranger := newSigner(t, jose.ES384, "old"), newSigner(t, jose.RS256, "fresh"), newSigner(t, jose.ES256, "stranger")
+	c, fetches := &smart.Client{}, atomic.Int32{}
+	publish := func(signers ...signer) {
+		e.jwks = func(w http.ResponseWriter, r *http.Request) {
+			fetches.Add(1)
+			w.Header().Set("Cache-Control", "max-age=3600")
+			serveKeys(signers...)(w, r)
+		}
+	}
+	for _, step := range []struct {
+		published []signer
+		signs     signer
+		code      string
+	}{
+		{[]signer{old}, old, ""},
+		{[]signer{old}, fresh, "id-token-signature"},
+		{[]signer{old, fresh}, fresh, ""},
+		{[]signer{old, fresh}, old, ""},
+		{[]signer{fresh}, old, "id-token-signature"},
+		{[]signer{fresh}, stranger, "id-token-signature"},
+		{[]signer{fresh}, fresh, ""},
+	} {
+		publish(step.published...)
+		before := fetches.Load()
+		a := begin(t, c, e.cfg(), "openid")
+		body, _ := json.Marshal(map[string]any{"access_token": "at", "token_type": "Bearer", "id_token": step.signs.sign(t, claimsFor(e, a, time.Now()))})
+		e.token = says(200, string(body))
+		_, err := c.Exchange(t.Context(), e.cfg(), public, a, secret.New("c"))
+		if fault.Code(err) != step.code || fetches.Load() != before+1 {
+			t.Errorf("%s among %d keys: %v after %d fetches", step.signs.kid, len(step.published), err, fetches.Load()-before)
+		}
+	}
 }
 
 func TestIDTokensThatAreNotRead(t *testing.T) {

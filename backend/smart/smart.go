@@ -1,12 +1,15 @@
 // Package smart is the SMART App Launch client protocol: discovery, the
 // authorization request and its callback, code exchange, refresh, client
-// authentication and the keys for it, the id_token, and revocation. Values go in
-// and values come out. It keeps nothing: it knows no disk, no window and no registration, and
-// the caller owns one-use states, storage of tokens, and the decision when to
-// refresh.
+// authentication and the keys for it, the id_token, introspection, revocation,
+// tokens for backend services, and the registration of apps and of their copies.
+// Values go in and values come out. It keeps nothing: it knows no disk, no window
+// and no registration, and the caller owns one-use states, storage of tokens and
+// keys, and the decision when to refresh.
 //
 // A sign-in is Discover, Authorization, CheckCallback, Exchange; a life
-// afterwards is Refresh and, at its end, Revoke. Source: SMART App Launch
+// afterwards is Refresh and, at its end, Revoke. A backend service has
+// ClientCredentials in their place, and a registered copy of an app
+// RegisterInstance once and JWTBearer from then on. Source: SMART App Launch
 // 2.2.0 and the RFCs named at each function.
 package smart
 

@@ -216,9 +216,20 @@ func (a *answer) response(asked scope.Set) (TokenResponse, error) {
 	return t, nil
 }
 
-// expiresIn reads a lifetime in seconds: a number, or text of one, with or
-// without a fraction. Nothing, zero and less count as not told.
+// expiresIn reads a lifetime. Nothing, zero and less count as not told.
 func expiresIn(raw json.RawMessage) (time.Duration, bool) {
+	n, told := seconds(raw)
+	switch {
+	case !told:
+		return 0, false
+	case n > maxExpiresIn.Seconds():
+		return maxExpiresIn, true
+	}
+	return time.Duration(n * float64(time.Second)), true
+}
+
+// seconds reads a positive number, or text of one, with or without a fraction.
+func seconds(raw json.RawMessage) (float64, bool) {
 	words := text(raw)
 	if words == "" {
 		words = string(raw)
@@ -227,8 +238,5 @@ func expiresIn(raw json.RawMessage) (time.Duration, bool) {
 	if err != nil || math.IsNaN(n) || n <= 0 {
 		return 0, false
 	}
-	if n > maxExpiresIn.Seconds() {
-		return maxExpiresIn, true
-	}
-	return time.Duration(n * float64(time.Second)), true
+	return n, true
 }

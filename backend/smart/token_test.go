@@ -318,6 +318,8 @@ func TestClientAuthentication(t *testing.T) {
 	symmetric := smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "my-app", Secret: secret.New(clientSecret)}
 	remembered := symmetric
 	remembered.Method = smart.AuthBasicRaw
+	registered := symmetric
+	registered.Method = smart.AuthPost
 	plain := symmetric
 	plain.Secret = secret.New("plain-secret_1")
 	for _, c := range []struct {
@@ -338,6 +340,8 @@ func TestClientAuthentication(t *testing.T) {
 		{"no second try after another error", symmetric, nil, says(400, `{"error":"invalid_grant"}`), []string{encoded}, "", smart.CodeGrantEnded},
 		{"Epic lists post first and Basic too", symmetric, []string{"client_secret_post", "client_secret_basic", "private_key_jwt"}, only(encoded), []string{encoded}, smart.AuthBasic, ""},
 		{"post where it is the only one", symmetric, []string{"client_secret_post", "private_key_jwt"}, says(200, good), []string{""}, smart.AuthPost, ""},
+		{"post remembered, from a registration", registered, nil, says(200, good), []string{""}, smart.AuthPost, ""},
+		{"post remembered, and refused", registered, nil, only(encoded), []string{"", encoded}, smart.AuthBasic, ""},
 		{"public", public, nil, says(200, good), []string{""}, smart.AuthNone, ""},
 		{"no secret", smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "my-app"}, nil, refuse, nil, "", "client-secret-missing"},
 		{"no client ID", smart.ClientAuth{Type: smart.Public}, nil, refuse, nil, "", "client-id-missing"},
@@ -360,8 +364,8 @@ func TestClientAuthentication(t *testing.T) {
 				if got := q.header.Get("Authorization"); got != c.headers[i] {
 					t.Errorf("request %d has %q", i, got)
 				}
-				inBody := c.method == smart.AuthNone || c.method == smart.AuthPost
-				if q.form.Has("client_id") != inBody || q.form.Has("client_secret") != (c.method == smart.AuthPost) {
+				inBody := c.headers[i] == ""
+				if q.form.Has("client_id") != inBody || q.form.Has("client_secret") != (inBody && c.auth.Type == smart.ConfidentialSymmetric) {
 					t.Errorf("body %v", q.form)
 				}
 			}
