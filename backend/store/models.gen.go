@@ -24,6 +24,15 @@ type AuditChain struct {
 	Key     []byte
 }
 
+type ClientKey struct {
+	RegistrationID string
+	Kid            string
+	Private        []byte
+	Public         string
+	Signs          bool
+	CreatedAt      int64
+}
+
 type ConnectFailure struct {
 	RegistrationID string
 	ProfileID      string

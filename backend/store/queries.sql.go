@@ -75,6 +75,38 @@ func (q *Queries) AllDiscovery(ctx context.Context) ([]Discovery, error) {
 	return items, nil
 }
 
+const allPublicKeys = `-- name: AllPublicKeys :many
+SELECT registration_id, public FROM client_key ORDER BY created_at, kid
+`
+
+type AllPublicKeysRow struct {
+	RegistrationID string
+	Public         string
+}
+
+func (q *Queries) AllPublicKeys(ctx context.Context) ([]AllPublicKeysRow, error) {
+	rows, err := q.db.QueryContext(ctx, allPublicKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AllPublicKeysRow
+	for rows.Next() {
+		var i AllPublicKeysRow
+		if err := rows.Scan(&i.RegistrationID, &i.Public); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const appendAudit = `-- name: AppendAudit :exec
 INSERT INTO audit (seq, body, patient, mac, keyed) VALUES (?, ?, ?, ?, ?)
 `
@@ -206,6 +238,40 @@ func (q *Queries) BeginRefresh(ctx context.Context, arg BeginRefreshParams) (int
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const clientKeys = `-- name: ClientKeys :many
+SELECT registration_id, kid, private, public, signs, created_at FROM client_key WHERE registration_id = ? ORDER BY signs DESC, created_at DESC, kid
+`
+
+func (q *Queries) ClientKeys(ctx context.Context, registrationID string) ([]ClientKey, error) {
+	rows, err := q.db.QueryContext(ctx, clientKeys, registrationID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ClientKey
+	for rows.Next() {
+		var i ClientKey
+		if err := rows.Scan(
+			&i.RegistrationID,
+			&i.Kid,
+			&i.Private,
+			&i.Public,
+			&i.Signs,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const connectFailures = `-- name: ConnectFailures :many
@@ -387,6 +453,23 @@ DELETE FROM account WHERE profile_id = ?
 func (q *Queries) DeleteAccountsOfProfile(ctx context.Context, profileID string) error {
 	_, err := q.db.ExecContext(ctx, deleteAccountsOfProfile, profileID)
 	return err
+}
+
+const deleteClientKey = `-- name: DeleteClientKey :execrows
+DELETE FROM client_key WHERE registration_id = ? AND kid = ? AND signs = 0
+`
+
+type DeleteClientKeyParams struct {
+	RegistrationID string
+	Kid            string
+}
+
+func (q *Queries) DeleteClientKey(ctx context.Context, arg DeleteClientKeyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deleteClientKey, arg.RegistrationID, arg.Kid)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const deleteConnectFailure = `-- name: DeleteConnectFailure :exec
@@ -744,6 +827,31 @@ func (q *Queries) GrantsOfRegistration(ctx context.Context, registrationID strin
 		return nil, err
 	}
 	return items, nil
+}
+
+const insertClientKey = `-- name: InsertClientKey :exec
+INSERT INTO client_key (registration_id, kid, private, public, signs, created_at) VALUES (?, ?, ?, ?, ?, ?)
+`
+
+type InsertClientKeyParams struct {
+	RegistrationID string
+	Kid            string
+	Private        []byte
+	Public         string
+	Signs          bool
+	CreatedAt      int64
+}
+
+func (q *Queries) InsertClientKey(ctx context.Context, arg InsertClientKeyParams) error {
+	_, err := q.db.ExecContext(ctx, insertClientKey,
+		arg.RegistrationID,
+		arg.Kid,
+		arg.Private,
+		arg.Public,
+		arg.Signs,
+		arg.CreatedAt,
+	)
+	return err
 }
 
 const insertDataKey = `-- name: InsertDataKey :exec
@@ -1241,6 +1349,15 @@ func (q *Queries) RenewGrant(ctx context.Context, arg RenewGrantParams) (int64, 
 	return result.RowsAffected()
 }
 
+const retireSigningKey = `-- name: RetireSigningKey :exec
+UPDATE client_key SET signs = 0 WHERE registration_id = ?
+`
+
+func (q *Queries) RetireSigningKey(ctx context.Context, registrationID string) error {
+	_, err := q.db.ExecContext(ctx, retireSigningKey, registrationID)
+	return err
+}
+
 const rewrapDataKey = `-- name: RewrapDataKey :execrows
 UPDATE data_key SET wrapped = ?1, kdf = ?2 WHERE owner = ?3 AND wrapped = ?4
 `
@@ -1467,6 +1584,41 @@ func (q *Queries) Setting(ctx context.Context, name string) (string, error) {
 	var value string
 	err := row.Scan(&value)
 	return value, err
+}
+
+const signWithKey = `-- name: SignWithKey :execrows
+UPDATE client_key SET signs = 1 WHERE registration_id = ? AND kid = ?
+`
+
+type SignWithKeyParams struct {
+	RegistrationID string
+	Kid            string
+}
+
+func (q *Queries) SignWithKey(ctx context.Context, arg SignWithKeyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, signWithKey, arg.RegistrationID, arg.Kid)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const signingKey = `-- name: SigningKey :one
+SELECT registration_id, kid, private, public, signs, created_at FROM client_key WHERE registration_id = ? AND signs = 1
+`
+
+func (q *Queries) SigningKey(ctx context.Context, registrationID string) (ClientKey, error) {
+	row := q.db.QueryRowContext(ctx, signingKey, registrationID)
+	var i ClientKey
+	err := row.Scan(
+		&i.RegistrationID,
+		&i.Kid,
+		&i.Private,
+		&i.Public,
+		&i.Signs,
+		&i.CreatedAt,
+	)
+	return i, err
 }
 
 const standaloneGrant = `-- name: StandaloneGrant :one

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"math"
 	"net/url"
 	"regexp"
 	"slices"
@@ -189,7 +190,7 @@ func (w *Workstation) appendEntry(ctx context.Context, q *store.Queries, key *au
 	if e.Patient != "" {
 		// Where the vault was locked meanwhile, the entry that began the action has named the patient.
 		if k := w.heldDataKey(workstationOwner); k != nil {
-			if patient, err = k.Seal(auditBinding(nextSeq(head)), secret.New(e.Patient)); err != nil && fault.Code(err) != "vault-locked" {
+			if patient, err = k.Seal(auditBinding(head.Next()), secret.New(e.Patient)); err != nil && fault.Code(err) != "vault-locked" {
 				return e, err
 			}
 		}
@@ -208,8 +209,6 @@ func (w *Workstation) appendEntry(ctx context.Context, q *store.Queries, key *au
 	written.Patient = e.Patient
 	return written, err
 }
-
-func nextSeq(h audit.Head) int64 { return max(h.Sealed.Seq, h.Tail.Seq, h.Checkpoint.Last.Seq) + 1 }
 
 func readHead(ctx context.Context, q *store.Queries) (audit.Head, error) {
 	chain, err := q.AuditChain(ctx)
@@ -306,7 +305,7 @@ func rowOf(row store.Audit) audit.Row {
 // auditRows gives the rows of the record in order.
 func auditRows(ctx context.Context, q *store.Queries) iter.Seq2[audit.Row, error] {
 	return func(yield func(audit.Row, error) bool) {
-		for after := int64(-1); ; {
+		for after := int64(math.MinInt64); ; {
 			page, err := q.AuditAfter(ctx, store.AuditAfterParams{Seq: after, Limit: auditPage})
 			if err != nil {
 				yield(audit.Row{}, err)
@@ -341,9 +340,9 @@ func (w *Workstation) auditEntries(rows iter.Seq2[audit.Row, error], open *vault
 }
 
 func openEntry(row audit.Row, open *vault.DataKey) (audit.Entry, error) {
-	e, err := row.Entry()
-	if err != nil || len(row.Patient) == 0 || open == nil {
-		return e, err
+	e, unreadable := row.Entry()
+	if unreadable != nil || len(row.Patient) == 0 || open == nil {
+		return e, nil // what cannot be read is an entry that says so; verification tells of it
 	}
 	patient, err := open.Open(auditBinding(row.Seq), row.Patient)
 	if fault.Code(err) == "vault-damaged" {
@@ -447,6 +446,38 @@ func (w *Workstation) ExportAudit(ctx context.Context, format string, out io.Wri
 				return err
 			}
 			return audit.NDJSON(out, entries, found)
+		})
+	})
+}
+
+// ResealAudit lets a damaged activity record go on, after an admin has looked at
+// it. Nothing is removed; the record says for good that nothing vouches for what
+// it had until then.
+func (w *Workstation) ResealAudit(ctx context.Context) error {
+	return w.as(ctx, "ResealAudit", func(ctx context.Context, who *seat) error {
+		key := w.recordKey(ctx)
+		if key == nil {
+			return errLocked()
+		}
+		now := w.now()
+		return w.store.Update(ctx, func(q *store.Queries) error {
+			chain, err := q.AuditChain(ctx)
+			if err != nil && !errors.Is(err, store.ErrNoRow) {
+				return err
+			}
+			head, err := audit.ParseHead([]byte(chain.Head))
+			if err != nil {
+				head = audit.Head{} // it cannot be read, so nothing of it is kept
+			}
+			if head, err = key.Reseal(head, auditRows(ctx, q), now); err != nil {
+				return err
+			}
+			if err := q.SaveAuditHead(ctx, string(head.Bytes())); err != nil {
+				return err
+			}
+			e := w.by(who.profile, audit.Entry{At: now, Action: audit.Audit, Detail: audit.DetailResealed})
+			_, err = w.appendEntry(ctx, q, key, e)
+			return err
 		})
 	})
 }

@@ -170,7 +170,11 @@ func (w *Workstation) openToken(ctx context.Context, g store.Grant, column strin
 // clientAuth gives how the registration's client proves itself, with its secret opened.
 func (w *Workstation) clientAuth(ctx context.Context, reg store.Registration) (smart.ClientAuth, error) {
 	auth := smart.ClientAuth{Type: smart.ClientType(reg.ClientType), ClientID: reg.ClientID, Method: smart.AuthMethod(reg.AuthMethod)}
-	if auth.Type != smart.ConfidentialSymmetric {
+	switch auth.Type {
+	case smart.ConfidentialAsymmetric:
+		return w.keyAuth(ctx, reg, auth)
+	case smart.ConfidentialSymmetric:
+	default:
 		return auth, nil
 	}
 	clientSecret, err := w.open(ctx, workstationOwner, secretBinding(reg), reg.ClientSecret)

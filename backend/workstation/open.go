@@ -106,6 +106,10 @@ type Workstation struct {
 	// auditKey chains the activity record. It stays through a lock.
 	auditKey *audit.Key
 
+	// keySetServer publishes the public keys, from their first use on.
+	keySetOnce   sync.Once
+	keySetServer *loopback.KeySetServer
+
 	// These have locks of their own.
 	backoff  backoff
 	renewing turns
@@ -197,6 +201,10 @@ func (w *Workstation) Close() error {
 	err := w.receiver.Close(ctx)
 	w.work.Wait()
 	w.current().end(errLocked())
+	w.keySetOnce.Do(func() {}) // from here on nothing is published any more
+	if w.keySetServer != nil {
+		err = errors.Join(err, w.keySetServer.Close())
+	}
 	w.wipeKeys()
 	return errors.Join(err, w.store.Close())
 }

@@ -96,7 +96,11 @@ func (w *Workstation) saveRegistration(ctx context.Context, who *seat, id string
 			return Registration{}, nil, err
 		}
 	}
-	if err := w.storeRegistration(ctx, who, id == "", old, row); err != nil {
+	first, err := w.firstKey(ctx, row)
+	if err != nil {
+		return Registration{}, nil, err
+	}
+	if err := w.storeRegistration(ctx, who, id == "", old, row, first); err != nil {
 		return Registration{}, nil, err
 	}
 	reg, err := w.registration(ctx, row)
@@ -109,13 +113,18 @@ func secretBinding(row store.Registration) vault.Binding {
 	return vault.Binding{Table: "registration", Column: "client_secret", Row: strings.Join([]string{row.ID, row.Issuer, row.ClientID}, "\n")}
 }
 
-func (w *Workstation) storeRegistration(ctx context.Context, who *seat, isNew bool, old, row store.Registration) error {
+func (w *Workstation) storeRegistration(ctx context.Context, who *seat, isNew bool, old, row store.Registration, key *store.ClientKey) error {
 	entry := registrationEntry(audit.Registration, row)
 	entry.Detail = audit.DetailChanged
 	if isNew {
 		entry.Detail = audit.DetailAdded
 	}
-	err := w.record(ctx, who.profile, entry, func(q *store.Queries) error {
+	err := w.record(ctx, who.profile, entry, func(q *store.Queries) (err error) {
+		defer func() {
+			if err == nil && key != nil {
+				err = insertClientKey(ctx, q, key)
+			}
+		}()
 		// A launch that waited for this server to be known need not wait any more.
 		if err := q.ForgetPendingIssuer(ctx, row.Issuer); err != nil {
 			return err

@@ -319,9 +319,11 @@ func (in RegistrationInput) checkSecret(secretSet bool) []FieldProblem {
 			return bad("client_secret", "A confidential-symmetric client needs its client secret.", "Paste the secret, or choose public if the EHR issued none.")
 		}
 	case smart.ConfidentialAsymmetric:
-		return bad("client_type", "Clients that sign with a private key are not available in this version.", "Register the app as public or confidential-symmetric.")
+		if has {
+			return bad("client_secret", "A client that signs with a key has no secret.", "Remove the secret, or choose confidential-symmetric if the EHR issued one.")
+		}
 	default:
-		return bad("client_type", fmt.Sprintf("%q is no client type.", in.ClientType), "Choose public or confidential-symmetric.")
+		return bad("client_type", fmt.Sprintf("%q is no client type.", in.ClientType), "Choose public, confidential-symmetric or confidential-asymmetric.")
 	}
 	return nil
 }

@@ -34,6 +34,9 @@ var rights = map[string]right{
 	"BeginConnect": signedIn, "Login": anybody, "LoginOf": anybody, "AcceptConnection": signedIn,
 	"Test": signedIn, "Refresh": signedIn, "RefreshDue": signedIn, "Disconnect": signedIn, "Read": signedIn, "ReadPages": signedIn,
 
+	"ClientKeys": anybody, "KeySet": anybody, "PublicKey": signedIn,
+	"NewClientKey": adminOnly, "ImportClientKey": adminOnly, "UseClientKey": adminOnly, "RemoveClientKey": adminOnly,
+
 	"LaunchSettings": anybody, "SaveLaunchSettings": signedIn, "ListenForLaunches": anybody, "CallbackURLs": anybody,
 	"Issuers": anybody, "ApproveIssuer": adminOnly, "RefuseIssuer": adminOnly, "WithdrawIssuer": adminOnly, "InspectIssuer": adminOnly,
 
@@ -43,7 +46,7 @@ var rights = map[string]right{
 	"AddProfile": adminOnly, "RemoveProfile": adminOnly, "ResetPasscode": adminOnly, "RevokeConnections": adminOnly, "ChangePasscode": anybody,
 
 	"Policy": anybody, "SetPolicy": adminOnly,
-	"AuditLog": adminOnly, "VerifyAudit": adminOnly, "ExportAudit": adminOnly, "Retain": adminOnly,
+	"AuditLog": adminOnly, "VerifyAudit": adminOnly, "ExportAudit": adminOnly, "Retain": adminOnly, "ResealAudit": adminOnly,
 }
 
 // checkRole refuses what a profile's role does not allow. Fault: role-needed.

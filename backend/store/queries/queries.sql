@@ -248,3 +248,24 @@ DELETE FROM setting WHERE name = ?;
 
 -- name: SetSetting :exec
 INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: ClientKeys :many
+SELECT * FROM client_key WHERE registration_id = ? ORDER BY signs DESC, created_at DESC, kid;
+
+-- name: SigningKey :one
+SELECT * FROM client_key WHERE registration_id = ? AND signs = 1;
+
+-- name: AllPublicKeys :many
+SELECT registration_id, public FROM client_key ORDER BY created_at, kid;
+
+-- name: InsertClientKey :exec
+INSERT INTO client_key (registration_id, kid, private, public, signs, created_at) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: RetireSigningKey :exec
+UPDATE client_key SET signs = 0 WHERE registration_id = ?;
+
+-- name: SignWithKey :execrows
+UPDATE client_key SET signs = 1 WHERE registration_id = ? AND kid = ?;
+
+-- name: DeleteClientKey :execrows
+DELETE FROM client_key WHERE registration_id = ? AND kid = ? AND signs = 0;
