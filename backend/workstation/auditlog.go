@@ -340,9 +340,12 @@ func (w *Workstation) auditEntries(rows iter.Seq2[audit.Row, error], open *vault
 }
 
 func openEntry(row audit.Row, open *vault.DataKey) (audit.Entry, error) {
-	e, unreadable := row.Entry()
-	if unreadable != nil || len(row.Patient) == 0 || open == nil {
-		return e, nil // what cannot be read is an entry that says so; verification tells of it
+	e, err := row.Entry()
+	if fault.Code(err) == "audit-unreadable" {
+		err = nil // the entry says so itself, and verification tells of it
+	}
+	if err != nil || len(row.Patient) == 0 || open == nil {
+		return e, err
 	}
 	patient, err := open.Open(auditBinding(row.Seq), row.Patient)
 	if fault.Code(err) == "vault-damaged" {

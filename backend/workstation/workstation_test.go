@@ -693,7 +693,9 @@ func TestSavingSaysWhatIsWrongAtTheField(t *testing.T) {
 		"secret of two lines": {func(in *workstation.RegistrationInput) {
 			in.ClientType, in.ClientSecret = "confidential-symmetric", "a\nb"
 		}, "client_secret"},
-		"asymmetric":  {func(in *workstation.RegistrationInput) { in.ClientType, in.ClientSecret, in.ClientSecretAction = "confidential-asymmetric", "x-secret", "replace" }, "client_secret"},
+		"asymmetric": {func(in *workstation.RegistrationInput) {
+			in.ClientType, in.ClientSecret, in.ClientSecretAction = "confidential-asymmetric", "x-secret", "replace"
+		}, "client_secret"},
 		"type":        {func(in *workstation.RegistrationInput) { in.ClientType = "secretive" }, "client_type"},
 		"audience":    {func(in *workstation.RegistrationInput) { in.Audience = "both" }, "audience"},
 		"environment": {func(in *workstation.RegistrationInput) { in.Environment = "test" }, "environment"},
