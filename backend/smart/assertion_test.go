@@ -215,6 +215,42 @@ func TestAClockIsCorrectedOnceOnly(t *testing.T) {
 	}
 }
 
+// Servers have many words for an assertion of another time.
+func TestWordsForAWrongClock(t *testing.T) {
+	for _, c := range []struct {
+		status   int
+		body     string
+		requests int
+		code     string
+	}{
+		{401, `{"error":"invalid_client"}`, 2, ""},
+		{401, ``, 2, ""},
+		{400, `{"error":"invalid_grant","error_description":"token is expired"}`, 2, ""},    // github.com/zitadel/oidc
+		{500, `{"error":"error","error_description":"The error is unrecognizable"}`, 2, ""}, // github.com/ory/fosite
+		{400, `{"error":"invalid_request"}`, 2, ""},
+		{503, `{"error":"temporarily_unavailable"}`, 1, "server-unavailable"},
+		{500, `{"error":"server_error"}`, 1, "server-error"},
+		{502, `<html>`, 1, "server-error"},
+		{429, ``, 1, "rate-limited"},
+		{200, `{"token_type":"Bearer","refresh_token":"rt-2"}`, 1, "token-missing"},
+	} {
+		e := newEHR(t)
+		key := ecKey(t)
+		e.token = func(w http.ResponseWriter, r *http.Request) {
+			if _, claims := readAssertion(t, r.PostForm.Get("client_assertion"), key); claims["exp"].(float64) < float64(time.Now().Unix()) {
+				says(c.status, c.body)(w, r)
+				return
+			}
+			says(200, `{"access_token":"at","token_type":"Bearer"}`)(w, r)
+		}
+		client := &smart.Client{Now: func() time.Time { return time.Now().Add(-10 * time.Minute) }}
+		got, err := client.Refresh(t.Context(), e.cfg(), asymmetric("my-app", key), secret.New("rt-1"), nil)
+		if fault.Code(err) != c.code || len(e.seen()) != c.requests || (c.code == "") == got.AccessToken.IsEmpty() {
+			t.Errorf("%d %s: %v after %d requests", c.status, c.body, err, len(e.seen()))
+		}
+	}
+}
+
 func TestAnAssertionThatIsRefusedSaysWhichKey(t *testing.T) {
 	s := newSandbox(t, simulator.Options{})
 	key := ecKey(t)
@@ -238,6 +274,11 @@ func TestAnAssertionThatIsRefusedSaysWhichKey(t *testing.T) {
 		s.knows(t, auth.ClientID, rsaKey(t))
 	}
 	refuse(asymmetric("chartkey-demo", key), "client-refused") // a public client
+	e := newEHR(t) // some servers call a key that they do not know an invalid request
+	e.token = says(400, `{"error":"invalid_request"}`)
+	if _, err := s.client.Refresh(t.Context(), e.cfg(), auth, secret.New("rt"), nil); fault.Code(err) != "token-request-refused" || !strings.Contains(fault.From(err).Advice, key.ID()) {
+		t.Errorf("%+v", fault.From(err))
+	}
 	refuse(smart.ClientAuth{Type: smart.ConfidentialAsymmetric, ClientID: "chartkey-asymmetric"}, "client-key-missing")
 	refuse(asymmetric("", key), "client-id-missing")
 	bad := auth

@@ -42,8 +42,8 @@ type ClientAuth struct {
 	// Secret is that of a confidential-symmetric client.
 	Secret secret.Value
 	Method AuthMethod
-	// Key signs for a confidential-asymmetric client. Of several keys the
-	// caller gives the one to use.
+	// Key signs for a confidential-asymmetric client, and for a registered copy
+	// of an app. Of several keys the caller gives the one to use.
 	Key ClientKey
 	// JWKSURL, where set, is named in each assertion (jku). It must be the one
 	// that is registered, to the letter.

@@ -18,19 +18,11 @@ import (
 )
 
 // clockTolerance is how far an assertion may be off the server's clock before
-// that is taken for the reason why it is refused.
-const clockTolerance = time.Minute
+// that is taken for the reason why it is refused: within it, it is in force.
+const clockTolerance = assertionBackdate
 
-// The codes of the faults that invalid_client is, and invalid_grant after a sign-in.
-const (
-	codeClientRefused = "client-refused"
-	codeCodeRefused   = "code-refused"
-)
-
-// refusals are the faults as which servers answer an assertion that is dated
-// wrong: it should be invalid_client, and some say invalid_grant, which would
-// otherwise end a connection that is good.
-var refusals = []string{codeClientRefused, CodeGrantEnded, codeCodeRefused}
+// codeClientRefused is the code of the fault that invalid_client is.
+const codeClientRefused = "client-refused"
 
 // purpose is what an endpoint of the authorization server is asked for.
 type purpose int
@@ -91,7 +83,7 @@ func (c *Client) ask(ctx context.Context, cfg Configuration, auth ClientAuth, r 
 			return a, nil
 		}
 		offset, told := a.clockOffset()
-		correct := told && methods[i] == AuthPrivateKeyJWT && !corrected && (offset-auth.ClockOffset).Abs() > clockTolerance && slices.Contains(refusals, f.Code)
+		correct := told && a.keyID != "" && !corrected && (offset-auth.ClockOffset).Abs() > clockTolerance && a.refuses(f)
 		if !correct && f.Code != codeClientRefused {
 			return a, f
 		}
@@ -100,7 +92,7 @@ func (c *Client) ask(ctx context.Context, cfg Configuration, auth ClientAuth, r 
 		}
 		if correct {
 			auth.ClockOffset, corrected = offset, true
-			methods = append(methods, AuthPrivateKeyJWT)
+			methods = append(methods, methods[i])
 		}
 	}
 	return nil, first
@@ -171,6 +163,13 @@ func maySend(endpoint string) bool {
 	return endpoint != "" && err == nil && network.MaySend(u)
 }
 
+// refuses tells whether an answer may be one to an assertion that is dated
+// wrong. It should be invalid_client. Servers are known that say invalid_grant,
+// which would end a connection that is good, or have an error of their own.
+func (a *answer) refuses(f *fault.Error) bool {
+	return a.status == http.StatusUnauthorized || (text(a.raw["error"]) != "" && f.Code != "server-error" && f.Code != "server-unavailable")
+}
+
 // clockOffset tells how far the server's clock is ahead, to about a second,
 // and whether it told.
 func (a *answer) clockOffset() (time.Duration, bool) {
@@ -203,7 +202,7 @@ func (a *answer) oauthFault(code string, why purpose) *fault.Error {
 		case instance:
 			return say(CodeGrantEnded, "The server no longer gives access to this copy of the app", "Sign in and register again. The time that the patient allowed may be over, or the access was withdrawn.")
 		}
-		return say(codeCodeRefused, "The server refused the code of this sign-in", "Start the sign-in again and finish it without delay. If it happens again, compare the redirect URI with what is registered.")
+		return say("code-refused", "The server refused the code of this sign-in", "Start the sign-in again and finish it without delay. If it happens again, compare the redirect URI with what is registered.")
 	case "invalid_client":
 		return a.clientRefused(words, why)
 	case "unauthorized_client":
@@ -224,7 +223,11 @@ func (a *answer) oauthFault(code string, why purpose) *fault.Error {
 		}
 		return say("scope-refused", "The server refuses the scopes that were asked for", advice)
 	case "invalid_request":
-		return say("token-request-refused", "The server found the token request incomplete or wrong", "Check whether the app is registered as public or confidential, and compare its redirect URI.")
+		advice := "Check whether the app is registered as public or confidential, and compare its redirect URI."
+		if a.keyID != "" {
+			advice = "Check that the app is registered as confidential with a key, with the public half of the key " + a.keyID + ", and compare its redirect URI."
+		}
+		return say("token-request-refused", "The server found the token request incomplete or wrong", advice)
 	case "server_error":
 		return say("server-error", "The server had a problem of its own", "Try again in a few minutes.").CanRetry()
 	case "temporarily_unavailable", "slow_down":

@@ -38,6 +38,9 @@ func (cfg Configuration) InstanceRegistrationEndpoint() string {
 // of a sign-in that was granted RegisterScope. The server ends that token with
 // the registration: it is to be kept in memory only and used at once. key is a
 // new one for this copy; Epic takes RSA. Faults and what comes beside them are as with Register.
+//
+// The client is public where the server says so, as Epic does: its key is shown
+// for the grant, and what it revokes it names itself for.
 func (c *Client) RegisterInstance(ctx context.Context, cfg Configuration, softwareID string, key ClientKey, initialAccessToken secret.Value) (RegisteredClient, error) {
 	switch {
 	case softwareID == "":
@@ -51,8 +54,8 @@ func (c *Client) RegisterInstance(ctx context.Context, cfg Configuration, softwa
 }
 
 // JWTBearer takes up, for a registered copy of an app, what its user allowed
-// (RFC 7523 section 2.1). auth is the client that RegisterInstance gave, as
-// confidential-asymmetric, with its key; granted are the scopes of the sign-in
+// (RFC 7523 section 2.1). auth is the client that RegisterInstance gave, with
+// its type and its key; granted are the scopes of the sign-in
 // that allowed the registration, which stand where the server does not tell.
 // The answer is as after a sign-in, without refresh token and id_token: the key
 // renews the access.
@@ -60,7 +63,7 @@ func (c *Client) RegisterInstance(ctx context.Context, cfg Configuration, softwa
 // A fault of CodeGrantEnded means that the user must sign in, and the copy
 // register, anew. A clock that is far off is corrected before it comes to that.
 func (c *Client) JWTBearer(ctx context.Context, cfg Configuration, auth ClientAuth, granted scope.Set) (TokenResponse, error) {
-	if auth.Type != ConfidentialAsymmetric {
+	if auth.Type == ConfidentialSymmetric {
 		return TokenResponse{}, fault.New("instance-client-type", "Only a registered copy of an app, which has a key, can get tokens this way.", "Sign in with the scope "+RegisterScope+" and register.")
 	}
 	answer, err := c.askToken(ctx, cfg, auth, instance, url.Values{"grant_type": {grantJWTBearer}})

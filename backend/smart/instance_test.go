@@ -57,7 +57,7 @@ func TestACopyOfAnAppRegisters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err, s.verdict())
 	}
-	if client.ClientID == "" || client.ClientID == app.ClientID || client.Type != smart.ConfidentialAsymmetric || client.AuthMethod != smart.AuthPrivateKeyJWT || !client.Secret.IsEmpty() || client.IssuedAt.IsZero() || len(client.Warnings) != 0 {
+	if client.ClientID == "" || client.ClientID == app.ClientID || client.Type != smart.Public || client.AuthMethod != smart.AuthNone || !client.Secret.IsEmpty() || client.IssuedAt.IsZero() || len(client.Warnings) != 0 {
 		t.Errorf("%+v", client)
 	}
 	sent := s.wire.take()[0]
@@ -79,7 +79,7 @@ func TestACopyOfAnAppRegisters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err, s.verdict())
 		}
-		if got.Context.Patient != "amara-nwosu" || !got.RefreshToken.IsEmpty() || !got.IDToken.IsEmpty() || got.ExpiresAt.IsZero() || got.Scopes.Has(smart.RegisterScope) || got.AuthMethod != smart.AuthPrivateKeyJWT || len(got.Warnings) != 0 {
+		if got.Context.Patient != "amara-nwosu" || !got.RefreshToken.IsEmpty() || !got.IDToken.IsEmpty() || got.ExpiresAt.IsZero() || got.Scopes.Has(smart.RegisterScope) || got.AuthMethod != smart.AuthNone || len(got.Warnings) != 0 {
 			t.Errorf("%+v", got)
 		}
 		form := s.wire.take()[0].form
@@ -90,6 +90,20 @@ func TestACopyOfAnAppRegisters(t *testing.T) {
 		}
 		if status := reads(t, s.FHIRBaseURL()+"/Patient/amara-nwosu", got.AccessToken.Reveal()); status != http.StatusOK {
 			t.Errorf("the token reads nothing: %d", status)
+		}
+	}
+
+	// It asks about its token and ends it as the public client that it is.
+	last, err := s.client.JWTBearer(t.Context(), s.cfg, auth, first.Scopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, active := range []bool{true, false} {
+		if told, err := s.client.Introspect(t.Context(), s.cfg, auth, last.AccessToken); err != nil || told.Active != active {
+			t.Errorf("%+v %v, %s", told, err, s.verdict())
+		}
+		if err := s.client.Revoke(t.Context(), s.cfg, auth, secret.Value{}, last.AccessToken); err != nil {
+			t.Error(err, s.verdict())
 		}
 	}
 
@@ -110,7 +124,8 @@ func TestACopyOfAnAppRegisters(t *testing.T) {
 		"no such copy":  {asymmetric("registered-nothing", key), "client-refused"},
 		"no key":        {asymmetric(client.ClientID, smart.ClientKey{}), "client-key-missing"},
 		"no client":     {asymmetric("", key), "client-id-missing"},
-		"a public type": {smart.ClientAuth{Type: smart.Public, ClientID: client.ClientID}, "instance-client-type"},
+		"no key at all": {smart.ClientAuth{Type: smart.Public, ClientID: client.ClientID}, "client-key-missing"},
+		"a secret":      {smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: client.ClientID, Secret: secret.New("s")}, "instance-client-type"},
 	} {
 		if _, err := s.client.JWTBearer(t.Context(), s.cfg, c.auth, nil); fault.Code(err) != c.code {
 			t.Errorf("%s: %v, %s", name, err, s.verdict())

@@ -237,7 +237,7 @@ func (a *answer) registered(m ClientMetadata) (RegisteredClient, error) {
 	if r.Type, r.AuthMethod, ok = m.method(told); !ok {
 		asked := m.AuthMethod
 		if asked == "" {
-			asked = AuthPrivateKeyJWT
+			asked = AuthNone
 		}
 		return refuse("registration-auth-method", "The server registered the app to show who it is by %q, though %s was asked for.",
 			network.Quote(told, 40, append(a.secrets, r.Secret.Reveal(), r.ManagementToken.Reveal())...), asked)
@@ -294,8 +294,11 @@ func (a *answer) registered(m ClientMetadata) (RegisteredClient, error) {
 func (m ClientMetadata) method(told string) (ClientType, AuthMethod, bool) {
 	types := map[AuthMethod]ClientType{AuthNone: Public, AuthBasic: ConfidentialSymmetric, AuthPost: ConfidentialSymmetric, AuthPrivateKeyJWT: ConfidentialAsymmetric}
 	got := AuthMethod(told)
-	if m.AuthMethod == "" { // a copy of an app: its key is its authentication, whether as assertion or as grant
-		return ConfidentialAsymmetric, AuthPrivateKeyJWT, got == "" || got == AuthNone || got == AuthPrivateKeyJWT
+	if m.AuthMethod == "" { // a copy of an app, whose key stands for the grant
+		if got == "" {
+			got = AuthNone
+		}
+		return types[got], got, got == AuthNone || got == AuthPrivateKeyJWT
 	}
 	if got == "" {
 		got = m.AuthMethod

@@ -204,8 +204,14 @@ func TestEpicsExampleOfARegistration(t *testing.T) {
 	e.register = says(201, `{"redirect_uris":[" https://fhir.epic.com/test/smart"],"token_endpoint_auth_method":"none","grant_types":["urn:ietf:params:oauth:grant-type:jwt-bearer"],
 		"software_id":" d45049c3-3441-40ef-ab4d-b9cd86a17225","client_id":"G65DA2AF4-1C91-11EC-9280-0050568B7514","client_id_issued_at":1632417134,"jwks":{"keys":[`+string(bare)+`]}}`)
 	r, err := (&smart.Client{}).RegisterInstance(t.Context(), e.cfg(), "d45049c3-3441-40ef-ab4d-b9cd86a17225", key, secret.New("initial"))
-	if err != nil || r.ClientID != "G65DA2AF4-1C91-11EC-9280-0050568B7514" || r.Type != smart.ConfidentialAsymmetric || len(r.Warnings) != 0 || r.RedirectURIs[0] != "https://fhir.epic.com/test/smart" {
+	if err != nil || r.ClientID != "G65DA2AF4-1C91-11EC-9280-0050568B7514" || r.Type != smart.Public || len(r.Warnings) != 0 || r.RedirectURIs[0] != "https://fhir.epic.com/test/smart" {
 		t.Errorf("%+v %v", r, err)
+	}
+	for body, want := range map[string]smart.ClientType{`{"client_id":"G1"}`: smart.Public, `{"client_id":"G1","token_endpoint_auth_method":"private_key_jwt"}`: smart.ConfidentialAsymmetric} {
+		e.register = says(201, body)
+		if r, err := (&smart.Client{}).RegisterInstance(t.Context(), e.cfg(), "app", key, secret.New("initial")); err != nil || r.Type != want {
+			t.Errorf("%s: %+v %v", body, r, err)
+		}
 	}
 	for body, code := range map[string]string{
 		`{"client_id":"G1","token_endpoint_auth_method":"client_secret_basic","client_secret":"x"}`: "registration-auth-method",
