@@ -47,7 +47,12 @@ var notReady = []string{
 // invalidInput are the faults of what was entered.
 var invalidInput = []string{
 	"usage", "invalid-registration", "invalid-scopes", "invalid-audience", "invalid-layer", "invalid-revoke", "invalid-secret-source", "invalid-clients",
-	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "redirect-uri-unsupported", "redirect-uri-missing", "user-not-found", "user-exists", "invalid-user", "own-profile", "invalid-policy", "invalid-format", "audit-anchor-invalid", "passcode-too-short", "passcode-unusable", "passcode-exists", "confirmation-needed", "vault-exists", "passphrase-too-short", "passphrase-unusable", "fhir-path-invalid", "fhir-other-server",
+	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "redirect-uri-unsupported", "redirect-uri-missing", "user-not-found", "user-exists", "invalid-user", "own-profile", "invalid-policy", "invalid-format", "audit-anchor-invalid", "passcode-too-short", "passcode-unusable", "passcode-exists",
+	"invalid-proxy", "url-invalid", "proxy-url-invalid", "proxy-url-password", "proxy-user-without-url", "certificate-file",
+	"ca-bundle-damaged", "ca-bundle-empty", "ca-bundle-expired", "ca-bundle-not-authority", "ca-bundle-not-certificates", "ca-bundle-private-key", "ca-bundle-too-large",
+	"client-certificate-expired", "client-certificate-key-encrypted", "client-certificate-mismatch", "client-certificate-no-key", "client-certificate-passphrase",
+	"client-certificate-several", "client-certificate-too-large", "client-certificate-unreadable", "client-certificate-unusable",
+	"confirmation-needed", "vault-exists", "passphrase-too-short", "passphrase-unusable", "fhir-path-invalid", "fhir-other-server",
 }
 
 // Streams are what a run of the command line reads, writes and asks.
@@ -190,7 +195,7 @@ func (r *run) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	root.AddCommand(
 		r.versionCommand(), r.windowCommand(), r.demoCommand(), r.registrationCommand(), r.connectCommand(), r.statusCommand(), r.testCommand(),
-		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.listenCommand(), r.issuerCommand(), r.launchCommand(), r.acceptCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(), r.userCommand(), r.policyCommand(), r.auditCommand(),
+		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.listenCommand(), r.issuerCommand(), r.launchCommand(), r.acceptCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(), r.userCommand(), r.policyCommand(), r.auditCommand(), r.networkCommand(),
 	)
 	for _, c := range allCommands(root) {
 		if strings.Contains(c.Use, "REG") {
@@ -306,13 +311,11 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-func optionalArg(name string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) <= 1 {
-			return nil
-		}
-		return usage(cmd, fmt.Sprintf("%s takes at most one %s", cmd.CommandPath(), name))
+func optionalReg(cmd *cobra.Command, args []string) error {
+	if len(args) <= 1 {
+		return nil
 	}
+	return usage(cmd, cmd.CommandPath()+" takes at most one registration")
 }
 
 // group is a command that only holds others. Its examples are one of each.

@@ -105,7 +105,7 @@ func (r *run) connect(ctx context.Context, w *workstation.Workstation, ref strin
 
 func (r *run) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "status [REG]", Short: "Show how the connections stand, without asking a server", Args: optionalArg("registration"), Example: "  chartkey status\n  chartkey status Sandbox --json",
+		Use: "status [REG]", Short: "Show how the connections stand, without asking a server", Args: optionalReg, Example: "  chartkey status\n  chartkey status Sandbox --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
 				if len(args) == 1 {

@@ -14,8 +14,8 @@ type CertificateInfo struct {
 	// Subject and Issuer are common names or, without one, the most telling part of the name.
 	Subject   string    `json:"subject"`
 	Issuer    string    `json:"issuer"`
-	NotBefore time.Time `json:"notBefore"`
-	NotAfter  time.Time `json:"notAfter"`
+	NotBefore time.Time `json:"not_before" ts_type:"string"`
+	NotAfter  time.Time `json:"not_after" ts_type:"string"`
 	// Fingerprint is the SHA-256 of the certificate, as browsers and openssl show it.
 	Fingerprint string `json:"fingerprint"`
 }

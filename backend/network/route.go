@@ -16,7 +16,7 @@ type Route struct {
 	// Proxy is the scheme, host and port of the proxy; "" is a direct connection.
 	Proxy string `json:"proxy"`
 	// SignsIn tells that a user is sent to the proxy.
-	SignsIn bool `json:"signsIn"`
+	SignsIn bool `json:"signs_in"`
 	// Reason is one of the Reason… constants.
 	Reason string `json:"reason"`
 	// Source is the variable that names the proxy, or the exception that takes the host out.
@@ -26,7 +26,7 @@ type Route struct {
 	// Authorities are those that are trusted beside the system's.
 	Authorities []RouteBundle `json:"authorities"`
 	// ClientCertificate is shown to the server where it asks for one.
-	ClientCertificate *CertificateInfo `json:"clientCertificate"`
+	ClientCertificate *CertificateInfo `json:"client_certificate"`
 	// Notices tell what could not be found out.
 	Notices []string `json:"notices"`
 	// Error is the fault with which every request on this way ends.

@@ -87,6 +87,16 @@ type Issuer struct {
 	DecidedAt      *int64
 }
 
+type NetworkWay struct {
+	WayOf         string
+	Proxy         string
+	ProxyPassword []byte
+	Authorities   string
+	ClientChain   string
+	ClientKey     []byte
+	UpdatedAt     int64
+}
+
 type Profile struct {
 	ID             string
 	Name           string

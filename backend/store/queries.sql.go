@@ -516,6 +516,15 @@ func (q *Queries) DeleteGrantsOfProfile(ctx context.Context, profileID string) e
 	return err
 }
 
+const deleteNetworkWay = `-- name: DeleteNetworkWay :exec
+DELETE FROM network_way WHERE way_of = ?
+`
+
+func (q *Queries) DeleteNetworkWay(ctx context.Context, wayOf string) error {
+	_, err := q.db.ExecContext(ctx, deleteNetworkWay, wayOf)
+	return err
+}
+
 const deleteProfile = `-- name: DeleteProfile :execrows
 DELETE FROM profile WHERE id = ?
 `
@@ -1086,6 +1095,61 @@ func (q *Queries) LatestLaunchGrant(ctx context.Context, arg LatestLaunchGrantPa
 	return i, err
 }
 
+const networkWay = `-- name: NetworkWay :one
+SELECT way_of, proxy, proxy_password, authorities, client_chain, client_key, updated_at FROM network_way WHERE way_of = ?
+`
+
+func (q *Queries) NetworkWay(ctx context.Context, wayOf string) (NetworkWay, error) {
+	row := q.db.QueryRowContext(ctx, networkWay, wayOf)
+	var i NetworkWay
+	err := row.Scan(
+		&i.WayOf,
+		&i.Proxy,
+		&i.ProxyPassword,
+		&i.Authorities,
+		&i.ClientChain,
+		&i.ClientKey,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
+const networkWaysTo = `-- name: NetworkWaysTo :many
+SELECT way_of, proxy, proxy_password, authorities, client_chain, client_key, updated_at FROM network_way WHERE way_of = 'workstation' OR way_of IN (SELECT id FROM registration WHERE fhir_base_url = ?) ORDER BY way_of
+`
+
+// The workstation's own way, and those of the registrations with this base URL.
+func (q *Queries) NetworkWaysTo(ctx context.Context, fhirBaseUrl string) ([]NetworkWay, error) {
+	rows, err := q.db.QueryContext(ctx, networkWaysTo, fhirBaseUrl)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []NetworkWay
+	for rows.Next() {
+		var i NetworkWay
+		if err := rows.Scan(
+			&i.WayOf,
+			&i.Proxy,
+			&i.ProxyPassword,
+			&i.Authorities,
+			&i.ClientChain,
+			&i.ClientKey,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const oldLaunchGrants = `-- name: OldLaunchGrants :many
 SELECT id FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'launch'
 ORDER BY accepted DESC, connected_at DESC, id LIMIT -1 OFFSET ?
@@ -1448,6 +1512,36 @@ func (q *Queries) SaveDiscovery(ctx context.Context, arg SaveDiscoveryParams) er
 		arg.Configuration,
 		arg.FetchedAt,
 		arg.ExpiresAt,
+	)
+	return err
+}
+
+const saveNetworkWay = `-- name: SaveNetworkWay :exec
+INSERT INTO network_way (way_of, proxy, proxy_password, authorities, client_chain, client_key, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (way_of) DO UPDATE
+SET proxy = excluded.proxy, proxy_password = excluded.proxy_password, authorities = excluded.authorities,
+    client_chain = excluded.client_chain, client_key = excluded.client_key, updated_at = excluded.updated_at
+`
+
+type SaveNetworkWayParams struct {
+	WayOf         string
+	Proxy         string
+	ProxyPassword []byte
+	Authorities   string
+	ClientChain   string
+	ClientKey     []byte
+	UpdatedAt     int64
+}
+
+func (q *Queries) SaveNetworkWay(ctx context.Context, arg SaveNetworkWayParams) error {
+	_, err := q.db.ExecContext(ctx, saveNetworkWay,
+		arg.WayOf,
+		arg.Proxy,
+		arg.ProxyPassword,
+		arg.Authorities,
+		arg.ClientChain,
+		arg.ClientKey,
+		arg.UpdatedAt,
 	)
 	return err
 }

@@ -337,7 +337,11 @@ func (w *Workstation) complete(ctx context.Context, in signIn, act *action, a sm
 	if err != nil {
 		return Status{}, err
 	}
-	answer, err := w.smart.Exchange(ctx, in.cfg, in.auth, a, code)
+	way, err := w.to(ctx, in.reg.FHIRBaseURL)
+	if err != nil {
+		return Status{}, err
+	}
+	answer, err := way.smart.Exchange(ctx, in.cfg, in.auth, a, code)
 	if err != nil {
 		return Status{}, err
 	}
@@ -358,7 +362,11 @@ func (w *Workstation) throwAway(ctx context.Context, in signIn, answer smart.Tok
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), throwAwayTimeout)
 	defer cancel()
-	if err := w.smart.Revoke(ctx, in.cfg, in.auth, answer.RefreshToken, answer.AccessToken); err != nil {
+	way, err := w.to(ctx, in.reg.FHIRBaseURL)
+	if err == nil {
+		err = way.smart.Revoke(ctx, in.cfg, in.auth, answer.RefreshToken, answer.AccessToken)
+	}
+	if err != nil {
 		w.log.Warn("tokens that could not be kept could not be revoked either", "code", fault.Code(err))
 	}
 }

@@ -165,7 +165,11 @@ func (w *Workstation) revoke(ctx context.Context, reg store.Registration, g stor
 	if err != nil {
 		return failed(err)
 	}
-	if err := w.smart.Revoke(ctx, cfg, auth, refresh, access); err != nil {
+	way, err := w.to(ctx, g.FHIRBaseURL)
+	if err != nil {
+		return failed(err)
+	}
+	if err := way.smart.Revoke(ctx, cfg, auth, refresh, access); err != nil {
 		return failed(err)
 	}
 	return Disconnection{Revocation: "revoked", Revoked: true, Message: "The EHR was told and has ended the access. It is forgotten on this computer too."}

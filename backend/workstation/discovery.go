@@ -86,7 +86,11 @@ func (w *Workstation) checkIssuerIsItsOwn(ctx context.Context, cfg smart.Configu
 
 // discoverAnew asks the server and keeps the answer.
 func (w *Workstation) discoverAnew(ctx context.Context, base string) (smart.Configuration, error) {
-	cfg, err := w.smart.Discover(ctx, base)
+	way, err := w.to(ctx, base)
+	if err != nil {
+		return smart.Configuration{}, err
+	}
+	cfg, err := way.smart.Discover(ctx, base)
 	if err != nil {
 		return cfg, err
 	}

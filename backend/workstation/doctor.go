@@ -33,9 +33,8 @@ type Finding struct {
 // Doctor checks what Chartkey needs of this computer. It changes nothing and
 // asks no server.
 func (w *Workstation) Doctor(ctx context.Context, getenv func(string) string) []Finding {
-	return []Finding{
-		w.doctorKeyring(ctx), w.doctorVault(ctx), w.doctorDataFolder(ctx), w.doctorPorts(ctx), doctorBrowser(getenv), w.doctorClock(), doctorProxy(getenv), doctorRoots(),
-	}
+	found := []Finding{w.doctorKeyring(ctx), w.doctorVault(ctx), w.doctorDataFolder(ctx), w.doctorPorts(ctx), doctorBrowser(getenv), w.doctorClock(), doctorRoots()}
+	return append(found, w.doctorNetwork(ctx)...)
 }
 
 func (w *Workstation) doctorKeyring(ctx context.Context) Finding {
@@ -116,17 +115,49 @@ func (w *Workstation) doctorClock() Finding {
 	return Finding{ID: "clock", Result: Healthy, Detail: "The clock says " + now.UTC().Format("2006-01-02 15:04:05") + " UTC."}
 }
 
-func doctorProxy(getenv func(string) string) Finding {
-	var set []string
-	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"} {
-		if getenv(name) != "" || getenv(strings.ToLower(name)) != "" {
-			set = append(set, name) // its value may hold a password, so it is not shown
+// doctorNetwork tells which way each registered server is reached, and why.
+func (w *Workstation) doctorNetwork(ctx context.Context) []Finding {
+	regs, err := w.store.Registrations(ctx)
+	if err != nil {
+		return []Finding{{"network", Problem, Fault(err).Message, Fault(err).Advice}}
+	}
+	var found []Finding
+	seen := map[string]bool{}
+	for _, reg := range regs {
+		if seen[reg.FHIRBaseURL] {
+			continue
 		}
+		seen[reg.FHIRBaseURL] = true
+		found = append(found, w.doctorRoute(ctx, reg.FHIRBaseURL))
 	}
-	if len(set) == 0 {
-		return Finding{ID: "proxy", Result: Healthy, Detail: "No proxy is set; servers are reached directly."}
+	if len(found) == 0 {
+		// Which way most servers would be reached.
+		found = append(found, w.doctorRoute(ctx, "https://fhir.epic.com"))
 	}
-	return Finding{ID: "proxy", Result: Healthy, Detail: "The environment sets " + strings.Join(set, ", ") + "."}
+	return found
+}
+
+func (w *Workstation) doctorRoute(ctx context.Context, base string) Finding {
+	ctx, cancel := context.WithTimeout(ctx, routeTimeout)
+	defer cancel()
+	route, err := w.route(ctx, base)
+	if err == nil && route.Error != nil {
+		err = route.Error
+	}
+	if err != nil {
+		return Finding{"network", Problem, base + ": " + Fault(err).Message, Fault(err).Advice}
+	}
+	f := Finding{ID: "network", Result: Healthy, Detail: route.Origin + ": " + route.Detail}
+	for _, bundle := range route.Authorities {
+		f.Detail += fmt.Sprintf(" %d authorities of %s are trusted beside the system's.", len(bundle.Certificates), bundle.Name)
+	}
+	if c := route.ClientCertificate; c != nil {
+		f.Detail += fmt.Sprintf(" The certificate of %s, valid until %s, is shown to a server that asks.", c.Subject, c.NotAfter.Format("2006-01-02"))
+	}
+	if len(route.Notices) > 0 {
+		f.Result, f.Advice = Attention, strings.Join(route.Notices, " ")
+	}
+	return f
 }
 
 func doctorRoots() Finding {

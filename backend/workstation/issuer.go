@@ -153,5 +153,9 @@ func (w *Workstation) inspectIssuer(ctx context.Context, iss string) (smart.Conf
 	if err != nil {
 		return smart.Configuration{}, err
 	}
-	return w.smart.Discover(ctx, row.Received)
+	way, err := w.to(ctx, row.Received)
+	if err != nil {
+		return smart.Configuration{}, err
+	}
+	return way.smart.Discover(ctx, row.Received)
 }

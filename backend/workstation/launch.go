@@ -469,7 +469,11 @@ func (w *Workstation) learnNames(ctx context.Context, who *seat, connectionID st
 	if err != nil {
 		return err
 	}
-	client := &fhir.Client{HTTP: w.http, BaseURL: g.FHIRBaseURL, Now: w.now, Token: func(context.Context) (string, error) { return token.Reveal(), nil }}
+	way, err := w.to(ctx, g.FHIRBaseURL)
+	if err != nil {
+		return err
+	}
+	client := &fhir.Client{HTTP: way.http, BaseURL: g.FHIRBaseURL, Now: w.now, Token: func(context.Context) (string, error) { return token.Reveal(), nil }}
 	var failures []error
 	for path, name := range map[string]*string{patientPath(c.Patient): &c.PatientName, relativeReference(c.FHIRUser, g.FHIRBaseURL): &c.UserName} {
 		if path == "" {

@@ -37,7 +37,7 @@ type Options struct {
 	Home string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// HTTP reaches servers; nil is network's hardened client.
+	// HTTP reaches servers; nil is a hardened client for each, by the settings of the network.
 	HTTP *http.Client
 	// Passphrase is asked where the vault has no usable keyring; nil, or a
 	// passphrase-needed fault, means that nobody can be asked.
@@ -110,6 +110,10 @@ type Workstation struct {
 	keySetOnce   sync.Once
 	keySetServer *loopback.KeySetServer
 
+	systemProxy *network.SystemProxy
+	waysMu      sync.Mutex // protects the one below
+	ways        map[string]*way
+
 	// These have locks of their own.
 	backoff  backoff
 	renewing turns
@@ -141,10 +145,8 @@ func Open(ctx context.Context, o Options) (*Workstation, error) {
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
-	if w.http == nil {
-		w.http = network.NewClient()
-	}
 	w.smart = &smart.Client{HTTP: w.http, Now: w.now}
+	w.systemProxy, w.ways = network.NewSystemProxy(w.now), map[string]*way{}
 	w.receiver = loopback.NewReceiver(w.now)
 	var err error
 	if w.store, err = store.Open(ctx, o.Home); err != nil {

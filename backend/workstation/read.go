@@ -75,8 +75,12 @@ func (w *Workstation) tokens(reg store.Registration, g store.Grant) *tokenSource
 // token never goes to another, whatever the registration says by now. Where
 // the server refuses the token, it is renewed and do runs once more.
 func (s *tokenSource) use(ctx context.Context, do func(*fhir.Client) error) error {
-	client := &fhir.Client{HTTP: s.w.http, BaseURL: s.g.FHIRBaseURL, Now: s.w.now, Token: s.token}
-	err := do(client)
+	way, err := s.w.to(ctx, s.g.FHIRBaseURL)
+	if err != nil {
+		return err
+	}
+	client := &fhir.Client{HTTP: way.http, BaseURL: s.g.FHIRBaseURL, Now: s.w.now, Token: s.token}
+	err = do(client)
 	if fault.Code(err) != "fhir-unauthorized" {
 		return err
 	}
@@ -113,6 +117,10 @@ func (s *tokenSource) renewRefused(ctx context.Context) error {
 }
 
 // metadataClient reads what needs no token.
-func (w *Workstation) metadataClient(base string) *fhir.Client {
-	return &fhir.Client{HTTP: w.http, BaseURL: base, Now: w.now}
+func (w *Workstation) metadataClient(ctx context.Context, base string) (*fhir.Client, error) {
+	way, err := w.to(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	return &fhir.Client{HTTP: way.http, BaseURL: base, Now: w.now}, nil
 }

@@ -182,11 +182,15 @@ func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store
 	if err := c.Origin.sameServer(cfg.TokenEndpoint); err != nil {
 		return g, w.renewalFailed(ctx, g, "", err)
 	}
+	way, err := w.to(ctx, g.FHIRBaseURL)
+	if err != nil {
+		return g, err
+	}
 	act, err := w.beginRenewal(ctx, reg, g, c)
 	if err != nil {
 		return g, err
 	}
-	renewed, err := w.trade(ctx, act, reg, g, cfg, token, auth)
+	renewed, err := w.trade(ctx, act, way.smart, reg, g, cfg, token, auth)
 	return renewed, act.end(ctx, err)
 }
 
@@ -214,8 +218,8 @@ func removedMeanwhile() *fault.Error {
 }
 
 // trade sends the refresh token and stores the answer.
-func (w *Workstation) trade(ctx context.Context, act *action, reg store.Registration, g store.Grant, cfg smart.Configuration, token secret.Value, auth smart.ClientAuth) (store.Grant, error) {
-	answer, err := w.smart.Refresh(ctx, cfg, auth, token, scope.Grammar(strings.Fields(g.ScopesGranted)))
+func (w *Workstation) trade(ctx context.Context, act *action, client *smart.Client, reg store.Registration, g store.Grant, cfg smart.Configuration, token secret.Value, auth smart.ClientAuth) (store.Grant, error) {
+	answer, err := client.Refresh(ctx, cfg, auth, token, scope.Grammar(strings.Fields(g.ScopesGranted)))
 	if err != nil {
 		if !answer.RefreshToken.IsEmpty() {
 			g = w.keepReplacement(context.WithoutCancel(ctx), reg, g, answer)

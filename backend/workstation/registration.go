@@ -298,6 +298,9 @@ func (w *Workstation) removeRegistration(ctx context.Context, who *seat, ref str
 	entry := registrationEntry(audit.Registration, row)
 	entry.Detail = audit.DetailRemoved
 	return w.record(ctx, who.profile, entry, func(q *store.Queries) error {
+		if err := q.DeleteNetworkWay(ctx, row.ID); err != nil {
+			return err
+		}
 		n, err := q.DeleteRegistration(ctx, row.ID)
 		if err == nil && n == 0 {
 			return noRegistration(ref)

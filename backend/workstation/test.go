@@ -216,7 +216,11 @@ func (r *testRun) redirectPort(ctx context.Context) outcome {
 // anybody (FHIR R4, "capabilities"). It shows that the base URL is one of
 // FHIR, and of which version.
 func (r *testRun) server(ctx context.Context) (fhir.Capability, outcome) {
-	capability, err := r.w.metadataClient(r.reg.FHIRBaseURL).Capability(ctx)
+	client, err := r.w.metadataClient(ctx, r.reg.FHIRBaseURL)
+	if err != nil {
+		return fhir.Capability{}, failed(err)
+	}
+	capability, err := client.Capability(ctx)
 	if err != nil {
 		f := Fault(err)
 		if strings.HasPrefix(f.Code, "fhir-") {

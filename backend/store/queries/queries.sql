@@ -269,3 +269,19 @@ UPDATE client_key SET signs = 1 WHERE registration_id = ? AND kid = ?;
 
 -- name: DeleteClientKey :execrows
 DELETE FROM client_key WHERE registration_id = ? AND kid = ? AND signs = 0;
+
+-- name: NetworkWay :one
+SELECT * FROM network_way WHERE way_of = ?;
+
+-- name: NetworkWaysTo :many
+-- The workstation's own way, and those of the registrations with this base URL.
+SELECT * FROM network_way WHERE way_of = 'workstation' OR way_of IN (SELECT id FROM registration WHERE fhir_base_url = ?) ORDER BY way_of;
+
+-- name: SaveNetworkWay :exec
+INSERT INTO network_way (way_of, proxy, proxy_password, authorities, client_chain, client_key, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (way_of) DO UPDATE
+SET proxy = excluded.proxy, proxy_password = excluded.proxy_password, authorities = excluded.authorities,
+    client_chain = excluded.client_chain, client_key = excluded.client_key, updated_at = excluded.updated_at;
+
+-- name: DeleteNetworkWay :exec
+DELETE FROM network_way WHERE way_of = ?;
