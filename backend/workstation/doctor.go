@@ -119,7 +119,7 @@ func (w *Workstation) doctorClock() Finding {
 func (w *Workstation) doctorNetwork(ctx context.Context) []Finding {
 	regs, err := w.store.Registrations(ctx)
 	if err != nil {
-		return []Finding{{"network", Problem, Fault(err).Message, Fault(err).Advice}}
+		return []Finding{{"proxy", Problem, Fault(err).Message, Fault(err).Advice}}
 	}
 	var found []Finding
 	seen := map[string]bool{}
@@ -145,9 +145,9 @@ func (w *Workstation) doctorRoute(ctx context.Context, base string) Finding {
 		err = route.Error
 	}
 	if err != nil {
-		return Finding{"network", Problem, base + ": " + Fault(err).Message, Fault(err).Advice}
+		return Finding{"proxy", Problem, base + ": " + Fault(err).Message, Fault(err).Advice}
 	}
-	f := Finding{ID: "network", Result: Healthy, Detail: route.Origin + ": " + route.Detail}
+	f := Finding{ID: "proxy", Result: Healthy, Detail: route.Origin + ": " + route.Detail}
 	for _, bundle := range route.Authorities {
 		f.Detail += fmt.Sprintf(" %d authorities of %s are trusted beside the system's.", len(bundle.Certificates), bundle.Name)
 	}
