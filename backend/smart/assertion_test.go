@@ -274,7 +274,7 @@ func TestAnAssertionThatIsRefusedSaysWhichKey(t *testing.T) {
 		s.knows(t, auth.ClientID, rsaKey(t))
 	}
 	refuse(asymmetric("chartkey-demo", key), "client-refused") // a public client
-	e := newEHR(t) // some servers call a key that they do not know an invalid request
+	e := newEHR(t)                                             // some servers call a key that they do not know an invalid request
 	e.token = says(400, `{"error":"invalid_request"}`)
 	if _, err := s.client.Refresh(t.Context(), e.cfg(), auth, secret.New("rt"), nil); fault.Code(err) != "token-request-refused" || !strings.Contains(fault.From(err).Advice, key.ID()) {
 		t.Errorf("%+v", fault.From(err))

@@ -118,11 +118,26 @@ func launchContext(raw map[string]json.RawMessage) (LaunchContext, []string) {
 // under whatever name and however deep.
 func repeatsToken(value json.RawMessage, raw map[string]json.RawMessage) bool {
 	for _, name := range []string{"access_token", "refresh_token", "id_token"} {
-		if token := text(raw[name]); len(token) > 7 && bytes.Contains(value, []byte(token)) {
+		if token := text(raw[name]); len(token) > 7 && holds(value, token) {
 			return true
 		}
 	}
 	return false
+}
+
+// holds tells whether a text stands anywhere in a JSON value, however its
+// characters are escaped there.
+func holds(value json.RawMessage, words string) bool {
+	var any any
+	if json.Unmarshal(value, &any) != nil {
+		return true // it is none, and nobody knows what is in it
+	}
+	plain, err := json.Marshal(any)
+	if err != nil {
+		return true
+	}
+	needle, err := json.Marshal(words)
+	return err != nil || bytes.Contains(plain, bytes.Trim(needle, `"`))
 }
 
 // looksSecret tells whether a member's name speaks of something that must not

@@ -2,7 +2,6 @@ package smart
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -65,7 +64,7 @@ func (c *Client) Introspect(ctx context.Context, cfg Configuration, auth ClientA
 	if err != nil || refusedToken {
 		return Introspection{}, err
 	}
-	return a.introspection(auth.ClientID, token)
+	return a.introspection(auth.ClientID)
 }
 
 func noIntrospection() *fault.Error {
@@ -91,7 +90,7 @@ func (a *answer) judgeIntrospection() *fault.Error {
 
 // introspection reads the answer. Whether the token is active must be told as
 // RFC 7662 has it; of the rest, what has an unexpected form counts as not told.
-func (a *answer) introspection(clientID string, token secret.Value) (Introspection, error) {
+func (a *answer) introspection(clientID string) (Introspection, error) {
 	switch string(a.raw["active"]) {
 	case "true":
 	case "false":
@@ -99,31 +98,35 @@ func (a *answer) introspection(clientID string, token secret.Value) (Introspecti
 	default:
 		return Introspection{}, fault.Newf("introspection-invalid", "Show this message to the health system.", "%s did not say whether the token is active.", network.Clean(a.host, 200))
 	}
-	word := func(name string, limit int) string { return network.Quote(text(a.raw[name]), limit, a.secrets...) }
+	// A member that repeats what was sent is left out, whatever it is.
+	raw := maps.Clone(a.raw)
+	for name, value := range raw {
+		for _, s := range a.secrets {
+			if len(s) > 3 && holds(value, s) {
+				delete(raw, name)
+			}
+		}
+	}
+	word := func(name string, limit int) string { return network.Quote(text(raw[name]), limit, a.secrets...) }
 	i := Introspection{
 		Active: true, ClientID: word("client_id", maxClientID), TokenType: word("token_type", 40), Issuer: word("iss", 500),
-		Subject: word("sub", 256), Username: word("username", 256), FHIRUser: idClaims{FHIRUser: a.raw["fhirUser"]}.user(),
-		ExpiresAt: epoch(a.raw["exp"]), IssuedAt: epoch(a.raw["iat"]), NotBefore: epoch(a.raw["nbf"]),
+		Subject: word("sub", 256), Username: word("username", 256), FHIRUser: idClaims{FHIRUser: raw["fhirUser"]}.user(),
+		ExpiresAt: epoch(raw["exp"]), IssuedAt: epoch(raw["iat"]), NotBefore: epoch(raw["nbf"]),
 	}
 	warn := func(format string, args ...any) { i.Warnings = append(i.Warnings, fmt.Sprintf(format, args...)) }
-	for _, aud := range audience(a.raw["aud"]) {
+	for _, aud := range audience(raw["aud"]) {
 		if len(i.Audience) < maxListed {
 			i.Audience = append(i.Audience, network.Quote(aud, 500, a.secrets...))
 		}
 	}
-	if words := texts(a.raw["scope"]); len(words) > 0 {
+	if words := texts(raw["scope"]); len(words) > 0 {
 		i.Scopes = scope.Grammar(words)
 	}
-	rest := maps.Clone(a.raw)
 	for _, name := range introspectionMembers {
-		delete(rest, name)
-	}
-	// What repeats the token is left out, as in a token answer.
-	if told, err := json.Marshal(token.Reveal()); err == nil {
-		rest["access_token"] = told
+		delete(raw, name)
 	}
 	var odd []string
-	i.Context, odd = launchContext(rest)
+	i.Context, odd = launchContext(raw)
 	i.Warnings = append(i.Warnings, odd...)
 
 	switch {
