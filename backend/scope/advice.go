@@ -2,9 +2,13 @@ package scope
 
 import "slices"
 
-// BothContexts is why patient/ and user/ should not be asked for at once.
-const BothContexts = "The scopes ask for patient/ and user/ at once. A server may refuse that, or grant only one of the two; and where it grants both, user/ opens every record that the person may see, " +
-	"so patient/ no longer keeps the access to one patient. Ask for one: patient/ for one patient's record, user/ for what a clinician may see."
+// BothContexts is why patient/ and user/ should not be asked for at once, and
+// BothContextsAdvice what to do.
+const (
+	BothContexts = "The scopes ask for patient/ and user/ at once. A server may refuse that, or grant only one of the two; and where it grants both, user/ opens every record that the person may see, " +
+		"so patient/ no longer keeps the access to one patient."
+	BothContextsAdvice = "Ask for one: patient/ for one patient's record, user/ for what a clinician may see."
+)
 
 // Mixed tells whether the set asks for patient/ and user/ at once.
 func (set Set) Mixed() bool {
@@ -25,7 +29,7 @@ func (set Set) Warnings(audience string, launch bool) []string {
 	resource := func(is func(Scope) bool) bool { return some(func(s Scope) bool { return s.Kind == Resource && is(s) }) }
 	asksPatient := some(func(s Scope) bool { return s.Kind == Launch && s.Type == "patient" })
 
-	say(set.Mixed(), BothContexts)
+	say(set.Mixed(), BothContexts+" "+BothContextsAdvice)
 	say(resource(func(s Scope) bool { return s.Context == "system" }), "system/ scopes are for a service that works with no person signed in. In a sign-in a server refuses or ignores them.")
 	say(resource(func(s Scope) bool { return s.Permission&(Create|Update|Delete) != 0 }),
 		"Some scopes let the app change records (create, update, delete). Chartkey only reads, so it asks for more than it uses.")

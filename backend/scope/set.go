@@ -175,12 +175,6 @@ type Choices struct {
 	Version Version
 }
 
-// Default gives the set to ask for where the registration chooses nothing.
-// audience is "patient" or "provider".
-func Default(audience string, v Version) Set {
-	return Choices{Audience: audience, OfflineAccess: true, Version: v}.Default()
-}
-
 // Default gives the set to ask for at a standalone sign-in where the
 // registration names none: patient/ with launch/patient for a patient's
 // account, user/ for a provider's. The two are never mixed.

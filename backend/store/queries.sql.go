@@ -958,26 +958,28 @@ func (q *Queries) InsertProfile(ctx context.Context, arg InsertProfileParams) er
 
 const insertRegistration = `-- name: InsertRegistration :exec
 INSERT INTO registration (id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method,
-                          audience, scopes, redirect_uris, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                          audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertRegistrationParams struct {
-	ID           string
-	Name         string
-	EHR          string
-	Environment  string
-	FHIRBaseURL  string
-	Issuer       string
-	ClientID     string
-	ClientType   string
-	ClientSecret []byte
-	AuthMethod   string
-	Audience     string
-	Scopes       string
-	RedirectURIs string
-	CreatedAt    int64
-	UpdatedAt    int64
+	ID            string
+	Name          string
+	EHR           string
+	Environment   string
+	FHIRBaseURL   string
+	Issuer        string
+	ClientID      string
+	ClientType    string
+	ClientSecret  []byte
+	AuthMethod    string
+	Audience      string
+	Scopes        string
+	RedirectURIs  string
+	CreatedAt     int64
+	UpdatedAt     int64
+	OfflineAccess bool
+	PatientNeeded bool
 }
 
 func (q *Queries) InsertRegistration(ctx context.Context, arg InsertRegistrationParams) error {
@@ -997,6 +999,8 @@ func (q *Queries) InsertRegistration(ctx context.Context, arg InsertRegistration
 		arg.RedirectURIs,
 		arg.CreatedAt,
 		arg.UpdatedAt,
+		arg.OfflineAccess,
+		arg.PatientNeeded,
 	)
 	return err
 }
@@ -1237,7 +1241,7 @@ func (q *Queries) Profiles(ctx context.Context) ([]Profile, error) {
 }
 
 const registration = `-- name: Registration :one
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at FROM registration WHERE id = ?
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed FROM registration WHERE id = ?
 `
 
 func (q *Queries) Registration(ctx context.Context, id string) (Registration, error) {
@@ -1259,12 +1263,14 @@ func (q *Queries) Registration(ctx context.Context, id string) (Registration, er
 		&i.RedirectURIs,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.OfflineAccess,
+		&i.PatientNeeded,
 	)
 	return i, err
 }
 
 const registrationByName = `-- name: RegistrationByName :one
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at FROM registration WHERE name = ? COLLATE NOCASE
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed FROM registration WHERE name = ? COLLATE NOCASE
 `
 
 func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registration, error) {
@@ -1286,12 +1292,14 @@ func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registra
 		&i.RedirectURIs,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.OfflineAccess,
+		&i.PatientNeeded,
 	)
 	return i, err
 }
 
 const registrations = `-- name: Registrations :many
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at FROM registration ORDER BY name COLLATE NOCASE, id
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed FROM registration ORDER BY name COLLATE NOCASE, id
 `
 
 func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
@@ -1319,6 +1327,8 @@ func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
 			&i.RedirectURIs,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.OfflineAccess,
+			&i.PatientNeeded,
 		); err != nil {
 			return nil, err
 		}
@@ -1334,7 +1344,7 @@ func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
 }
 
 const registrationsByIssuer = `-- name: RegistrationsByIssuer :many
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id
 `
 
 func (q *Queries) RegistrationsByIssuer(ctx context.Context, issuer string) ([]Registration, error) {
@@ -1362,6 +1372,8 @@ func (q *Queries) RegistrationsByIssuer(ctx context.Context, issuer string) ([]R
 			&i.RedirectURIs,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.OfflineAccess,
+			&i.PatientNeeded,
 		); err != nil {
 			return nil, err
 		}
@@ -1842,26 +1854,28 @@ func (q *Queries) TryPasscode(ctx context.Context, arg TryPasscodeParams) (int64
 const updateRegistration = `-- name: UpdateRegistration :execrows
 UPDATE registration
 SET name = ?, ehr = ?, environment = ?, fhir_base_url = ?, issuer = ?, client_id = ?, client_type = ?, client_secret = ?, auth_method = ?,
-    audience = ?, scopes = ?, redirect_uris = ?, updated_at = ?
-WHERE id = ?14 AND updated_at = ?15
+    audience = ?, scopes = ?, redirect_uris = ?, updated_at = ?, offline_access = ?, patient_needed = ?
+WHERE id = ?16 AND updated_at = ?17
 `
 
 type UpdateRegistrationParams struct {
-	Name         string
-	EHR          string
-	Environment  string
-	FHIRBaseURL  string
-	Issuer       string
-	ClientID     string
-	ClientType   string
-	ClientSecret []byte
-	AuthMethod   string
-	Audience     string
-	Scopes       string
-	RedirectURIs string
-	UpdatedAt    int64
-	ID           string
-	ReadAt       int64
+	Name          string
+	EHR           string
+	Environment   string
+	FHIRBaseURL   string
+	Issuer        string
+	ClientID      string
+	ClientType    string
+	ClientSecret  []byte
+	AuthMethod    string
+	Audience      string
+	Scopes        string
+	RedirectURIs  string
+	UpdatedAt     int64
+	OfflineAccess bool
+	PatientNeeded bool
+	ID            string
+	ReadAt        int64
 }
 
 func (q *Queries) UpdateRegistration(ctx context.Context, arg UpdateRegistrationParams) (int64, error) {
@@ -1879,6 +1893,8 @@ func (q *Queries) UpdateRegistration(ctx context.Context, arg UpdateRegistration
 		arg.Scopes,
 		arg.RedirectURIs,
 		arg.UpdatedAt,
+		arg.OfflineAccess,
+		arg.PatientNeeded,
 		arg.ID,
 		arg.ReadAt,
 	)

@@ -143,8 +143,7 @@ func (w *Workstation) beginConnect(ctx context.Context, who *seat, ref string, o
 		if o.As != "patient" && o.As != "provider" {
 			return nil, fault.Newf("invalid-audience", "Choose patient or provider.", "%q is no audience.", o.As)
 		}
-		// The registration's own scopes were chosen for the other audience.
-		reg.Audience, reg.Scopes = o.As, ""
+		reg = forAudience(reg, o.As)
 	}
 	if len(o.Scopes) > 0 {
 		set, errs := scope.ParseList(strings.Join(o.Scopes, " "))
@@ -165,7 +164,7 @@ func (w *Workstation) beginConnect(ctx context.Context, who *seat, ref string, o
 	if err != nil {
 		return nil, w.failedConnect(ctx, who, reg.ID, err)
 	}
-	return w.startLogin(ctx, signIn{who: who, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg.ScopeVersion()), kind: standalone, accepted: true, anyAccount: o.AnyAccount, timeout: o.Timeout})
+	return w.startLogin(ctx, signIn{who: who, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg), kind: standalone, accepted: true, anyAccount: o.AnyAccount, timeout: o.Timeout})
 }
 
 // The kinds of grant: from a sign-in that began here, and from an EHR launch.

@@ -7,7 +7,6 @@ import (
 
 	"chartkey/backend/fault"
 	"chartkey/backend/network"
-	"chartkey/backend/scope"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
 )
@@ -31,17 +30,17 @@ func (w *Workstation) cachedDiscovery(ctx context.Context, base string) (*smart.
 	return &cfg, nil
 }
 
-// scopeVersions gives the scope grammar of every server that was discovered.
-func (w *Workstation) scopeVersions(ctx context.Context) (map[string]scope.Version, error) {
+// discovered gives what every server that was asked said of itself, by FHIR base URL.
+func (w *Workstation) discovered(ctx context.Context) (map[string]smart.Configuration, error) {
 	rows, err := w.store.AllDiscovery(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]scope.Version, len(rows))
+	out := make(map[string]smart.Configuration, len(rows))
 	for _, row := range rows {
 		var cfg smart.Configuration
 		if err := json.Unmarshal([]byte(row.Configuration), &cfg); err == nil {
-			out[row.FHIRBaseURL] = cfg.ScopeVersion()
+			out[row.FHIRBaseURL] = cfg
 		}
 	}
 	return out, nil

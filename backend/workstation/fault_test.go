@@ -72,7 +72,7 @@ var looks = map[string]func(t *testing.T, d *ailing, status workstation.Status){
 		}
 	},
 	"fewer-scopes": func(t *testing.T, d *ailing, s workstation.Status) {
-		if !strings.Contains(s.ScopesNote, "Observation") || slices.Contains(s.ScopesGranted, "patient/Observation.rs") {
+		if !strings.Contains(s.ScopesNote, "observations") || slices.Contains(s.ScopesGranted, "patient/Observation.rs") {
 			t.Errorf("granted %v, noted %q", s.ScopesGranted, s.ScopesNote)
 		}
 		_, err := d.Read(t.Context(), d.registration, "Observation?patient=amara-nwosu")
@@ -536,7 +536,7 @@ func TestAPatientAtAnEHRLikeEpics(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The public client gets no refresh token, and is told so; that .rs came back as .read is the same.
-	if status.Refreshable || !strings.Contains(status.ScopesNote, "offline_access") || strings.Contains(status.ScopesNote, "Patient.rs") || len(status.Warnings) > 0 {
+	if status.Refreshable || !strings.Contains(status.ScopesNote, "offline_access") || strings.Contains(status.ScopesNote, "demographics") || len(status.Warnings) > 0 {
 		t.Errorf("noted %q, warned %q", status.ScopesNote, status.Warnings)
 	}
 	if status.AccessEndsAt == nil || !slices.Contains(status.ScopesGranted, "patient/Observation.read") {

@@ -3,6 +3,8 @@ package workstation
 import (
 	"context"
 	"slices"
+
+	"chartkey/backend/smart"
 )
 
 // Kit is what to type into the EHR's own registration page.
@@ -27,8 +29,12 @@ func (w *Workstation) Kit(ctx context.Context, ref string) (Kit, error) {
 func kitOf(reg Registration) Kit {
 	k := Kit{ClientType: reg.ClientType, RedirectURIs: reg.RedirectURIs, LaunchURL: reg.LaunchURL, Scopes: reg.Scopes, Audience: reg.Audience}
 	k.Notes = append(k.Notes, "Register every redirect URI letter by letter: servers compare case, port, path and final slash.")
-	if slices.Contains(reg.Scopes, "offline_access") {
+	k.Notes = append(k.Notes, "For launches from the EHR, allow the scope launch too; it stands in place of launch/patient there.")
+	switch {
+	case slices.Contains(reg.Scopes, "offline_access"):
 		k.Notes = append(k.Notes, "For access that outlasts the sign-in, allow refresh tokens (offline_access, or persistent access) for the app.")
+	case reg.EHR == "epic" && reg.ClientType == string(smart.Public) && reg.OfflineAccess:
+		k.Notes = append(k.Notes, "For access that outlasts the sign-in, register the app at Epic as a confidential client: a public one gets no refresh token.")
 	}
 	if reg.EHR == "epic" {
 		k.Notes = append(k.Notes,

@@ -378,7 +378,7 @@ func (l *LaunchListener) begin(ctx context.Context, reg store.Registration, in l
 		timeout = unattendedTimeout
 	}
 	return w.startLogin(ctx, signIn{
-		who: who, timeout: timeout, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg.ScopeVersion()).ForLaunch(), kind: ehrLaunch,
+		who: who, timeout: timeout, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg).ForLaunch(), kind: ehrLaunch,
 		launch: in.Value, accepted: !in.Unattended,
 	})
 }

@@ -162,7 +162,10 @@ func newOtherServer(t *testing.T, redirect string, o otherOptions) *otherServer 
 	s.URL = "http://" + s.Listener.Addr().String() // the issuer is needed before the server runs
 	issuer := s.URL + "/auth"
 
-	smartScopes := slices.Concat(scope.Default("patient", scope.V2).Strings(), scope.Default("provider", scope.V2).Strings())
+	standard := func(audience string) []string {
+		return scope.Choices{Audience: audience, OfflineAccess: true, Version: scope.V2}.Default().Strings()
+	}
+	smartScopes := slices.Concat(standard("patient"), standard("provider"))
 	smart := func(text string) bool { return slices.Contains(smartScopes, text) }
 	kept := map[string]*storage.Client{}
 	s.storage = &otherStorage{Storage: storage.NewStorageWithClients(accounts{}, kept), base: s.FHIRBaseURL(), clients: map[string]otherClient{}}

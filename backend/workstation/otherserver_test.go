@@ -377,12 +377,12 @@ func TestOtherServerGrantsLess(t *testing.T) {
 	if status.Patient != nil || status.FHIRUser != nil {
 		t.Errorf("what was not granted was told: %+v", status)
 	}
-	for _, want := range []string{"choosing the patient", "learning who signed in", "read and search of Observation"} {
+	for _, want := range []string{"launch/patient was not granted", "fhirUser", "reading and searching allergies, conditions"} {
 		if !strings.Contains(status.ScopesNote, want) {
 			t.Errorf("the note %q does not say %q", status.ScopesNote, want)
 		}
 	}
-	if strings.Contains(status.ScopesNote, "of Patient ") || strings.Contains(status.ScopesNote, "staying connected") {
+	if strings.Contains(status.ScopesNote, "demographics") || strings.Contains(status.ScopesNote, "offline_access") {
 		t.Errorf("the note %q names what was granted", status.ScopesNote)
 	}
 	// Neither patient nor user is known, so the live test can only search.

@@ -34,8 +34,12 @@ type Registration struct {
 	ClientSecret string `json:"client_secret"` // set | none, never the secret
 	Audience     string `json:"audience"`      // patient | provider
 	// Scopes are what a connect asks for: the registration's own, or the default for its audience.
-	Scopes        []string  `json:"scopes"`
-	ScopesDefault bool      `json:"scopes_default"`
+	Scopes        []string `json:"scopes"`
+	ScopesDefault bool     `json:"scopes_default"`
+	// OfflineAccess and PatientNeeded are what the default scopes follow: whether the access is to
+	// outlast the sign-in, and whether a provider chooses a patient at it.
+	OfflineAccess bool      `json:"offline_access"`
+	PatientNeeded bool      `json:"patient_needed"`
 	RedirectURIs  []string  `json:"redirect_uris"`
 	LaunchURL     string    `json:"launch_url"`
 	CreatedAt     time.Time `json:"created_at" ts_type:"string"`
@@ -77,7 +81,7 @@ func (w *Workstation) saveRegistration(ctx context.Context, who *seat, id string
 	row := store.Registration{
 		ID: id, Name: in.Name, EHR: in.EHR, Environment: in.Environment, FHIRBaseURL: in.FHIRBaseURL, Issuer: issuer, ClientID: in.ClientID,
 		ClientType: in.ClientType, ClientSecret: old.ClientSecret, AuthMethod: old.AuthMethod, Audience: in.Audience, Scopes: strings.Join(in.Scopes, " "),
-		RedirectURIs: string(uris), CreatedAt: now, UpdatedAt: now,
+		RedirectURIs: string(uris), CreatedAt: now, UpdatedAt: now, OfflineAccess: in.wantsOffline(), PatientNeeded: in.needsPatient(),
 	}
 	if id == "" {
 		row.ID = uuid.NewString()
@@ -135,7 +139,7 @@ func (w *Workstation) storeRegistration(ctx context.Context, who *seat, isNew bo
 		n, err := q.UpdateRegistration(ctx, store.UpdateRegistrationParams{
 			Name: row.Name, EHR: row.EHR, Environment: row.Environment, FHIRBaseURL: row.FHIRBaseURL, Issuer: row.Issuer, ClientID: row.ClientID, ClientType: row.ClientType,
 			ClientSecret: row.ClientSecret, AuthMethod: row.AuthMethod, Audience: row.Audience, Scopes: row.Scopes, RedirectURIs: row.RedirectURIs,
-			UpdatedAt: row.UpdatedAt, ID: row.ID, ReadAt: old.UpdatedAt,
+			UpdatedAt: row.UpdatedAt, OfflineAccess: row.OfflineAccess, PatientNeeded: row.PatientNeeded, ID: row.ID, ReadAt: old.UpdatedAt,
 		})
 		if err != nil {
 			return err
@@ -200,7 +204,7 @@ func (w *Workstation) Registrations(ctx context.Context) ([]Registration, error)
 	if err != nil {
 		return nil, err
 	}
-	versions, err := w.scopeVersions(ctx)
+	servers, err := w.discovered(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +214,7 @@ func (w *Workstation) Registrations(ctx context.Context) ([]Registration, error)
 	}
 	out := make([]Registration, len(rows))
 	for i, row := range rows {
-		out[i] = publish(row, versions[row.FHIRBaseURL], listener.URL)
+		out[i] = publish(row, servers[row.FHIRBaseURL], listener.URL)
 	}
 	return out, nil
 }
@@ -224,37 +228,46 @@ func (w *Workstation) registration(ctx context.Context, row store.Registration) 
 	if err != nil {
 		return Registration{}, err
 	}
-	v := scope.V2
-	if cfg != nil {
-		v = cfg.ScopeVersion()
+	if cfg == nil {
+		cfg = &smart.Configuration{}
 	}
-	return publish(row, v, listener.URL), nil
+	return publish(row, *cfg, listener.URL), nil
 }
 
-// publish gives the public form of a row. v is the grammar that its server
-// knows, where that has been discovered.
-func publish(row store.Registration, v scope.Version, launchURL string) Registration {
-	if v == 0 {
-		v = scope.V2
-	}
+// publish gives the public form of a row. cfg is what its server said of
+// itself, or empty where it was not asked yet.
+func publish(row store.Registration, cfg smart.Configuration, launchURL string) Registration {
 	secret := "none"
 	if len(row.ClientSecret) > 0 {
 		secret = "set"
 	}
 	return Registration{
 		ID: row.ID, Name: row.Name, EHR: row.EHR, Environment: row.Environment, FHIRBaseURL: row.FHIRBaseURL, ClientID: row.ClientID,
-		ClientType: row.ClientType, ClientSecret: secret, Audience: row.Audience, Scopes: effectiveScopes(row, v).Strings(), ScopesDefault: row.Scopes == "",
+		ClientType: row.ClientType, ClientSecret: secret, Audience: row.Audience, Scopes: effectiveScopes(row, cfg).Strings(), ScopesDefault: row.Scopes == "",
+		OfflineAccess: row.OfflineAccess, PatientNeeded: row.PatientNeeded,
 		RedirectURIs: redirectURIs(row), LaunchURL: launchURL, CreatedAt: fromMillis(row.CreatedAt), UpdatedAt: fromMillis(row.UpdatedAt),
 	}
 }
 
 // effectiveScopes are the registration's own scopes as written, or the
-// default for its audience in the version that the server knows.
-func effectiveScopes(row store.Registration, v scope.Version) scope.Set {
-	if row.Scopes == "" {
-		return scope.Default(row.Audience, v)
+// default for its choices in the version that the server knows.
+func effectiveScopes(row store.Registration, cfg smart.Configuration) scope.Set {
+	if row.Scopes != "" {
+		return scope.Grammar(strings.Fields(row.Scopes))
 	}
-	return scope.Grammar(strings.Fields(row.Scopes))
+	return scope.Choices{
+		Audience: row.Audience, PatientNeeded: row.PatientNeeded, OfflineAccess: row.OfflineAccess && offlineLeftOut(row, cfg) == "", Version: cfg.ScopeVersion(),
+	}.Default()
+}
+
+// forAudience gives the row as it is for who signs in. Where that is another
+// than the registration says, its own scopes do not count: they were chosen
+// for the other.
+func forAudience(row store.Registration, audience string) store.Registration {
+	if audience != "" && audience != row.Audience {
+		row.Audience, row.Scopes = audience, ""
+	}
+	return row
 }
 
 func redirectURIs(row store.Registration) []string {

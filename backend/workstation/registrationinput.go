@@ -50,8 +50,12 @@ type RegistrationInput struct {
 	ClientSecretAction string   `json:"client_secret_action"`
 	ClientSecret       string   `json:"client_secret"`
 	Audience           string   `json:"audience"`
-	Scopes             []string `json:"scopes"` // empty = the default for the audience
-	RedirectURIs       []string `json:"redirect_uris"`
+	Scopes             []string `json:"scopes"` // empty = the default for the audience and the two choices below
+	// OfflineAccess asks for access that outlasts the sign-in; null keeps what is stored, and is true for a new registration.
+	OfflineAccess *bool `json:"offline_access"`
+	// PatientNeeded has a provider choose a patient at the sign-in; null keeps what is stored, and is false for a new registration.
+	PatientNeeded *bool    `json:"patient_needed"`
+	RedirectURIs  []string `json:"redirect_uris"`
 }
 
 // String leaves the secret out.
@@ -61,6 +65,23 @@ func (in RegistrationInput) String() string {
 
 // GoString leaves the secret out.
 func (in RegistrationInput) GoString() string { return in.String() }
+
+// wantsOffline tells whether the access is to outlast the sign-in.
+func (in RegistrationInput) wantsOffline() bool { return in.OfflineAccess == nil || *in.OfflineAccess }
+
+// needsPatient tells whether a provider chooses a patient at the sign-in.
+func (in RegistrationInput) needsPatient() bool { return in.PatientNeeded != nil && *in.PatientNeeded }
+
+// keeping fills in the stored choices where the input leaves them open.
+func (in RegistrationInput) keeping(old store.Registration) RegistrationInput {
+	if in.OfflineAccess == nil && !old.OfflineAccess {
+		in.OfflineAccess = &old.OfflineAccess
+	}
+	if in.PatientNeeded == nil && old.PatientNeeded {
+		in.PatientNeeded = &old.PatientNeeded
+	}
+	return in
+}
 
 // FieldProblem is what is wrong, or was mended, at one field.
 type FieldProblem struct {
@@ -110,7 +131,7 @@ type Defaults struct {
 // SuggestDefaults gives what to fill in for an EHR ("epic" or "other"),
 // environment and audience.
 func SuggestDefaults(ehr, environment, audience string) Defaults {
-	d := Defaults{Scopes: scope.Default(audience, scope.V2).Strings(), RedirectURIs: DefaultRedirectURIs()}
+	d := Defaults{Scopes: scope.Choices{Audience: audience, OfflineAccess: true, Version: scope.V2}.Default().Strings(), RedirectURIs: DefaultRedirectURIs()}
 	if ehr == "epic" && environment == "sandbox" {
 		d.FHIRBaseURL = EpicSandboxBaseURL
 	}
@@ -240,10 +261,11 @@ func (in RegistrationInput) check(secretSet bool) []FieldProblem {
 	out = append(out, in.checkClientID()...)
 	out = append(out, in.checkSecret(secretSet)...)
 
-	_, errs := scope.ParseList(strings.Join(in.Scopes, " "))
+	own, errs := scope.ParseList(strings.Join(in.Scopes, " "))
 	for _, err := range errs {
 		bad("scopes", sentence(err.Error()), "Correct the scope, or leave the list empty for the default.")
 	}
+	out = append(out, in.checkOwnScopes(own)...)
 	seen := map[string]bool{}
 	for _, uri := range in.RedirectURIs {
 		if err := loopback.CheckRedirectURI(uri); err != nil {
@@ -258,6 +280,26 @@ func (in RegistrationInput) check(secretSet bool) []FieldProblem {
 	if len(in.RedirectURIs) > 10 {
 		bad("redirect_uris", "There are more than ten redirect URIs.", "Keep those that are registered at the EHR.")
 	}
+	return out
+}
+
+// checkOwnScopes finds where scopes that the registration names itself, which
+// count as written, say something else than its choices.
+func (in RegistrationInput) checkOwnScopes(own scope.Set) []FieldProblem {
+	var out []FieldProblem
+	notice := func(is bool, field, message, advice string) {
+		if is && len(own) > 0 {
+			out = append(out, FieldProblem{field, "notice", message, advice})
+		}
+	}
+	offline := own.Has("offline_access")
+	notice(own.Mixed(), "scopes", scope.BothContexts, scope.BothContextsAdvice)
+	notice(offline && !in.wantsOffline(), "offline_access", "The scopes name offline_access, so it is asked for, though the registration wants no offline access.",
+		"Take it out of the scopes, or choose offline access.")
+	notice(!offline && in.OfflineAccess != nil && *in.OfflineAccess, "offline_access", "The scopes do not name offline_access, so it is not asked for, though the registration wants offline access.",
+		"Add it to the scopes, or leave the list empty for the default.")
+	notice(in.needsPatient() && in.Audience == "provider" && !own.Has("launch/patient"), "patient_needed", "The scopes do not name launch/patient, so no patient is chosen at the sign-in, though the registration needs one.",
+		"Add it to the scopes, or leave the list empty for the default.")
 	return out
 }
 
@@ -355,6 +397,9 @@ func (w *Workstation) examine(ctx context.Context, id string, in RegistrationInp
 		}
 	}
 	in, problems := in.normalize()
+	if id != "" {
+		in = in.keeping(old)
+	}
 	problems = append(problems, in.check(len(old.ClientSecret) > 0)...)
 	if in.ClientSecretAction == SecretKeep && len(old.ClientSecret) > 0 && in.movesFrom(old) {
 		// A write-only secret must not be readable by pointing its registration at another server.
@@ -384,5 +429,6 @@ func (r Registration) Input() RegistrationInput {
 	if !r.ScopesDefault {
 		in.Scopes = r.Scopes
 	}
-	return in
+	// What is the default stays open: the scopes that are named need not follow it.
+	return in.keeping(store.Registration{OfflineAccess: r.OfflineAccess, PatientNeeded: r.PatientNeeded})
 }

@@ -27,7 +27,7 @@ const (
 var rights = map[string]right{
 	"Home": anybody, "Watch": anybody, "Close": anybody, "Doctor": anybody,
 
-	"Registrations": anybody, "Registration": anybody, "Kit": anybody, "CheckRegistration": anybody,
+	"Registrations": anybody, "Registration": anybody, "Kit": anybody, "ScopeAdvice": anybody, "CheckRegistration": anybody,
 	"SaveRegistration": adminOnly, "RemoveRegistration": adminOnly,
 
 	"Statuses": anybody, "Status": anybody, "LaunchStatuses": anybody, "LatestReport": anybody,

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"chartkey/backend/fault"
-	"chartkey/backend/scope"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
 )
@@ -255,7 +254,7 @@ func (w *Workstation) fillGrant(ctx context.Context, s *Status, reg store.Regist
 	s.AccessExpiresAt = optionalTime(g.AccessExpiresAt)
 	s.Refreshable = len(g.RefreshToken) > 0 && g.Ended == ""
 	s.ScopesRequested, s.ScopesGranted = strings.Fields(g.ScopesRequested), strings.Fields(g.ScopesGranted)
-	s.ScopesNote = scopesNote(scope.Grammar(s.ScopesRequested), scope.Grammar(s.ScopesGranted))
+	s.ScopesNote = compareScopes(g).Note()
 	if f := storedFault(g.LastError); f != nil {
 		s.LastError = f
 	}
@@ -308,52 +307,6 @@ func accessEnd(_ store.Registration, g store.Grant) (*time.Time, string) {
 		return optionalTime(g.RefreshExpiresAt), "The EHR said how long its refresh token lasts; each refresh may bring a new one."
 	}
 	return nil, "Access is renewed with a refresh token, and how long that lasts is not known."
-}
-
-// scopesNote says what was asked for and not granted, in meaning.
-func scopesNote(asked, granted scope.Set) string {
-	missing := asked.Without(granted)
-	if len(missing) == 0 {
-		return ""
-	}
-	var lost []string
-	for _, s := range missing {
-		lost = append(lost, describeLoss(s, granted))
-	}
-	slices.Sort(lost)
-	return "Not granted: " + strings.Join(slices.Compact(lost), "; ") + "."
-}
-
-func describeLoss(s scope.Scope, granted scope.Set) string {
-	switch {
-	case s.Text == "offline_access" || s.Text == "online_access":
-		return "staying connected after the sign-in (" + s.Text + ")"
-	case s.Text == "openid" || s.Text == "fhirUser" || s.Text == "profile":
-		return "learning who signed in (" + s.Text + ")"
-	case s.Kind == scope.Launch:
-		return "choosing the " + s.Type + " at sign-in (" + s.Text + ")"
-	case s.Kind == scope.Resource:
-		var lost, kept []string
-		for _, p := range []struct {
-			bit  scope.Permission
-			word string
-		}{{scope.Create, "create"}, {scope.Read, "read"}, {scope.Update, "update"}, {scope.Delete, "delete"}, {scope.Search, "search"}} {
-			if s.Permission&p.bit == 0 {
-				continue
-			}
-			if granted.Allows(s.Context, s.Type, p.bit) {
-				kept = append(kept, p.word)
-			} else {
-				lost = append(lost, p.word)
-			}
-		}
-		text := strings.Join(lost, " and ") + " of " + s.Type + " (" + s.Text + ")"
-		if len(kept) > 0 {
-			text += ", only " + strings.Join(kept, " and ") + " was"
-		}
-		return text
-	}
-	return s.Text
 }
 
 func optionalTime(ms *int64) *time.Time {

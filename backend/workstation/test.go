@@ -174,7 +174,7 @@ func (r *testRun) configuration(ctx context.Context) {
 }
 
 func (r *testRun) values() outcome {
-	in := publish(r.reg, scope.V2, "").Input()
+	in := publish(r.reg, smart.Configuration{}, "").Input()
 	var notices []string
 	for _, p := range in.check(len(r.reg.ClientSecret) > 0) {
 		if p.Level == "error" {
@@ -264,7 +264,7 @@ func (r *testRun) discovery(ctx context.Context) outcome {
 func (r *testRun) authorization() outcome {
 	uri := redirectURIs(r.reg)[0]
 	a, err := r.w.smart.Authorization(r.cfg, smart.AuthorizationParams{
-		ClientID: r.reg.ClientID, RedirectURI: uri, Scopes: effectiveScopes(r.reg, r.cfg.ScopeVersion()), Aud: r.reg.FHIRBaseURL,
+		ClientID: r.reg.ClientID, RedirectURI: uri, Scopes: effectiveScopes(r.reg, r.cfg), Aud: r.reg.FHIRBaseURL,
 	})
 	if err != nil {
 		return failed(err)
@@ -277,12 +277,15 @@ func (r *testRun) authorization() outcome {
 // the sign-in cannot work without it.
 func (r *testRun) support(capability fhir.Capability) outcome {
 	var missing, fatal []string
-	scopes := effectiveScopes(r.reg, r.cfg.ScopeVersion())
+	scopes := effectiveScopes(r.reg, r.cfg)
 	if r.cfg.Source == "smart-configuration" {
 		for _, n := range needs(r.reg, scopes) {
 			if !r.cfg.Has(n.capability) {
 				missing = append(missing, fmt.Sprintf("%s (%s)", n.what, n.capability))
 			}
+		}
+		if r.reg.Scopes == "" && r.reg.OfflineAccess && offlineDenied(r.cfg) {
+			missing = append(missing, "staying connected (permission-offline), so offline_access is not asked for")
 		}
 		if len(r.cfg.CodeChallengeMethodsSupported) > 0 && !slices.Contains(r.cfg.CodeChallengeMethodsSupported, "S256") {
 			missing = append(missing, "PKCE with S256")
@@ -321,21 +324,8 @@ func needs(reg store.Registration, scopes scope.Set) []need {
 		out = append(out, need{"client-" + reg.ClientType, reg.ClientType + " clients"})
 	}
 	for _, s := range scopes {
-		switch {
-		case s.Text == "openid":
-			out = append(out, need{"sso-openid-connect", "telling who signed in"})
-		case s.Text == "offline_access":
-			out = append(out, need{"permission-offline", "staying connected"})
-		case s.Text == "online_access":
-			out = append(out, need{"permission-online", "staying connected while the user is online"})
-		case s.Kind == scope.Launch && s.Type == "patient":
-			out = append(out, need{"context-standalone-patient", "choosing a patient at sign-in"})
-		case s.Kind == scope.Launch && s.Type == "encounter":
-			out = append(out, need{"context-standalone-encounter", "choosing an encounter at sign-in"})
-		case s.Kind == scope.Resource && s.Context == "patient":
-			out = append(out, need{"permission-patient", "patient scopes"})
-		case s.Kind == scope.Resource && s.Context == "user":
-			out = append(out, need{"permission-user", "user scopes"})
+		if n := needOf(s); n.capability != "" {
+			out = append(out, n)
 		}
 		if s.Kind == scope.Resource && s.Version == scope.V2 {
 			out = append(out, need{"permission-v2", "SMART 2 scopes"})
@@ -343,6 +333,28 @@ func needs(reg store.Registration, scopes scope.Set) []need {
 	}
 	slices.SortFunc(out, func(a, b need) int { return strings.Compare(a.capability, b.capability) })
 	return slices.Compact(out)
+}
+
+// needOf gives the capability by which a server declares that it supports a
+// scope in a standalone sign-in, or none.
+func needOf(s scope.Scope) need {
+	switch {
+	case s.Text == "openid":
+		return need{"sso-openid-connect", "telling who signed in"}
+	case s.Text == "offline_access":
+		return need{"permission-offline", "staying connected"}
+	case s.Text == "online_access":
+		return need{"permission-online", "staying connected while the user is online"}
+	case s.Kind == scope.Launch && s.Type == "patient":
+		return need{"context-standalone-patient", "choosing a patient at sign-in"}
+	case s.Kind == scope.Launch && s.Type == "encounter":
+		return need{"context-standalone-encounter", "choosing an encounter at sign-in"}
+	case s.Kind == scope.Resource && s.Context == "patient":
+		return need{"permission-patient", "patient scopes"}
+	case s.Kind == scope.Resource && s.Context == "user":
+		return need{"permission-user", "user scopes"}
+	}
+	return need{}
 }
 
 var liveChecks = [][2]string{

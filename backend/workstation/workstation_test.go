@@ -428,7 +428,7 @@ func TestWithoutARefreshTokenAccessEndsWithTheAccessToken(t *testing.T) {
 	if status.Refreshable || status.AccessEndsAt == nil || !status.AccessEndsAt.Equal(*status.AccessExpiresAt) {
 		t.Errorf("%+v", status)
 	}
-	for _, want := range []string{"read and search of Observation", "staying connected"} {
+	for _, want := range []string{"Not granted: reading and searching observations.", "offline_access was not granted", "new sign-in"} {
 		if !strings.Contains(status.ScopesNote, want) {
 			t.Errorf("the note %q does not say %q", status.ScopesNote, want)
 		}
