@@ -112,6 +112,11 @@ func (p *port) callback(w http.ResponseWriter, q *http.Request, at string) {
 	defer cancel()
 	defer context.AfterFunc(p.receiver.closed, cancel)()
 	page := l.handle(ctx, query)
+	if page.Next != nil && p.receiver.again(l, page.Next.State) {
+		w.Header().Set("Location", page.Next.URL)
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
 
 	w.Header().Set("Location", p.receiver.finish(p, page))
 	w.WriteHeader(http.StatusSeeOther)

@@ -12,6 +12,16 @@ import (
 type Page struct {
 	OK             bool
 	Title, Message string
+	// Next, where set, sends the browser on to another authorization request in
+	// place of the page. The page is shown where the sign-in has ended meanwhile.
+	Next *Next
+}
+
+// Next is an authorization request that follows on one that was refused.
+type Next struct {
+	URL string
+	// State is that of the request, and new.
+	State string
 }
 
 // The styles are inline so that a page is one answer, and allowed by their hash

@@ -34,7 +34,7 @@ const (
 // Handler takes the query of a callback whose Host, path and state were
 // checked, and says what the browser shows. ctx ends with that of Begin, after
 // 60 seconds, or when the Receiver closes; it does not end when the person
-// closes the tab.
+// closes the tab. It runs once for each request that was sent, one at a time.
 type Handler func(ctx context.Context, query url.Values) Page
 
 // Receiver serves all sign-ins of the process. Several may wait at once and
@@ -83,6 +83,7 @@ type Login struct {
 	ctx      context.Context
 	unwatch  func() bool
 	once     sync.Once
+	closed   bool // protected by the receiver's lock
 }
 
 // RedirectURI gives the redirect URI that this sign-in listens at, exactly as it was given to Begin.
@@ -192,6 +193,21 @@ func (r *Receiver) await(l *Login, state string) error {
 	return nil
 }
 
+// again has l wait for the answer of another request. It tells false where l
+// was closed in the meantime, or state is not new.
+func (r *Receiver) again(l *Login, state string) bool {
+	key := keyOf(state)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, answered := r.used[key]
+	if r.closing || l.closed || state == "" || answered || r.waiting[key] != nil {
+		return false
+	}
+	l.key = key
+	r.waiting[key] = l
+	return true
+}
+
 // Close withdraws the sign-in. A handler that already runs goes on, and its
 // page is still shown. Once no sign-in uses the port, the listener stops when
 // the last result page was fetched, after two seconds at the latest.
@@ -200,6 +216,7 @@ func (l *Login) Close() {
 		r := l.receiver
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		l.closed = true
 		if l.unwatch != nil {
 			l.unwatch()
 		}

@@ -781,3 +781,46 @@ func FuzzCallback(f *testing.F) {
 		}
 	})
 }
+
+func TestASignInIsSentOnToAnotherRequest(t *testing.T) {
+	r := newReceiver(t)
+	uri := fmt.Sprintf("http://localhost:%d/callback", freePort(t))
+	var states []string
+	var l *loopback.Login
+	next, withdrawn := "state-2", false
+	handle := func(_ context.Context, q url.Values) loopback.Page {
+		states = append(states, q.Get("state"))
+		page := welcome(context.Background(), nil)
+		if q.Get("error") != "" {
+			page = loopback.Page{Title: "Refused"}
+			// The server answers the next request at once.
+			page.Next = &loopback.Next{URL: uri + "?state=" + next + "&code=x", State: next}
+		}
+		if withdrawn {
+			l.Close()
+		}
+		return page
+	}
+	l = begin(t, r, uri, "state-1", handle)
+	c := browser(t)
+	if a := get(t, c, uri+"?state=state-1&error=invalid_scope"); !strings.Contains(a.body, "You are signed in") || strings.Join(states, " ") != "state-1 state-2" {
+		t.Errorf("%v %s", states, a.body)
+	}
+	for _, used := range []string{"state-1", "state-2"} {
+		if a := get(t, c, uri+"?state="+used+"&code=x"); a.status != http.StatusConflict {
+			t.Errorf("%s counts again: %d", used, a.status)
+		}
+	}
+
+	// A state that is not new, and a sign-in that has ended, lead nowhere: the page is shown.
+	l = begin(t, r, uri, "state-3", handle)
+	next = "state-1"
+	if a := get(t, c, uri+"?state=state-3&error=x"); !strings.Contains(a.body, "Refused") {
+		t.Errorf("sent on with a used state: %s", a.body)
+	}
+	l = begin(t, r, uri, "state-4", handle)
+	next, withdrawn = "state-5", true
+	if a := get(t, c, uri+"?state=state-4&error=x"); !strings.Contains(a.body, "Refused") {
+		t.Errorf("sent on though withdrawn: %s", a.body)
+	}
+}
