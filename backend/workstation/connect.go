@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,12 +45,14 @@ type ConnectOptions struct {
 
 // LoginInfo is what may be shown of a sign-in that waits for the browser.
 type LoginInfo struct {
-	ID             string    `json:"id"`
-	RegistrationID string    `json:"registration_id"`
-	RedirectURI    string    `json:"redirect_uri"`
-	Scopes         []string  `json:"scopes"`
-	StartedAt      time.Time `json:"started_at" ts_type:"string"`
-	ExpiresAt      time.Time `json:"expires_at" ts_type:"string"`
+	ID             string   `json:"id"`
+	RegistrationID string   `json:"registration_id"`
+	RedirectURI    string   `json:"redirect_uri"`
+	Scopes         []string `json:"scopes"`
+	// Warnings are what to know of the scopes that are asked for, a sentence each.
+	Warnings  []string  `json:"warnings"`
+	StartedAt time.Time `json:"started_at" ts_type:"string"`
+	ExpiresAt time.Time `json:"expires_at" ts_type:"string"`
 }
 
 // Login is one sign-in under way: the browser is out, and a listener waits
@@ -189,6 +192,8 @@ type signIn struct {
 	// anyAccount is true where somebody has said that another account is meant.
 	anyAccount bool
 	timeout    time.Duration
+	// notes are sentences on the scopes, for whoever signs in and for the status.
+	notes []string
 }
 
 func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error) {
@@ -199,6 +204,7 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 		in.timeout = DefaultConnectTimeout
 	}
 	in.timeout = min(in.timeout, MaxConnectTimeout)
+	in.notes = scopeNotes(in)
 	// The sign-in outlives the call that began it, and ends by its own clock.
 	loginCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	login := &Login{end: end, back: make(chan struct{}), done: make(chan struct{}), kind: in.kind, who: in.who}
@@ -207,18 +213,29 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 		end(nil)
 		return nil, err
 	}
-	var authorization smart.Authorization
+	// The last request is the handler's own: one that is refused may be followed by another.
+	var authorization, last smart.Authorization
+	asked := in
 	waiting, err := w.receiver.Begin(loginCtx, redirectURIs(in.reg), func(redirectURI string) (string, error) {
 		var err error
 		authorization, err = w.smart.Authorization(in.cfg, smart.AuthorizationParams{
 			ClientID: in.reg.ClientID, RedirectURI: redirectURI, Scopes: in.scopes, Aud: in.reg.FHIRBaseURL, Launch: in.launch,
 		})
+		last = authorization
 		return authorization.State, err
 	}, func(ctx context.Context, query url.Values) loopback.Page {
-		if !login.comeBack() {
-			return loopback.Page{Title: "Not connected", Message: "The sign-in had ended before the browser came back. Connect again from Chartkey."}
+		ended := loopback.Page{Title: "Not connected", Message: "The sign-in had ended before the browser came back. Connect again from Chartkey."}
+		if w.offlineRefused(asked, last, query) {
+			var err error
+			if ended.Next, err = w.withoutOffline(&asked, &last); err == nil {
+				return ended
+			}
 		}
-		status, err := w.complete(ctx, in, act, authorization, query)
+		if !login.comeBack() {
+			return ended
+		}
+		status, err := w.complete(ctx, asked, act, last, query)
+		err = adviseOnRefusal(err, last.Scopes, in.cfg)
 		if cancelled := context.Cause(loginCtx); err != nil && cancelled != nil {
 			err = cancelled // the person did it, so it is no failure of the server or the network
 		} else if err != nil && in.kind == standalone && fault.Code(err) != codeAccountChanged {
@@ -240,7 +257,7 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 	now := w.now().UTC()
 	login.url = authorization.URL
 	login.LoginInfo = LoginInfo{
-		ID: uuid.NewString(), RegistrationID: in.reg.ID, RedirectURI: authorization.RedirectURI, Scopes: authorization.Scopes.Strings(),
+		ID: uuid.NewString(), RegistrationID: in.reg.ID, RedirectURI: authorization.RedirectURI, Scopes: authorization.Scopes.Strings(), Warnings: slices.Clone(in.notes),
 		StartedAt: now, ExpiresAt: now.Add(in.timeout),
 	}
 	w.track(login, true)
@@ -395,7 +412,7 @@ func (w *Workstation) storeGrant(ctx context.Context, in signIn, act *action, as
 	in.accepted = in.accepted && !changed
 	id = uuid.NewString()
 	access, refresh, sealed, err := w.sealGrant(ctx, owner, id, answer.AccessToken, answer.RefreshToken, grantContext{
-		LaunchContext: answer.Context, Warnings: answer.Warnings, Account: account, ClockOffset: answer.ServerClockOffset,
+		LaunchContext: answer.Context, Warnings: slices.Concat(in.notes, answer.Warnings), Account: account, ClockOffset: answer.ServerClockOffset,
 		Origin: grantOrigin{FHIRBaseURL: reg.FHIRBaseURL, ClientID: reg.ClientID, TokenEndpoint: in.cfg.TokenEndpoint, Accepted: in.accepted},
 	})
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 
 	"chartkey/backend/audit"
 	"chartkey/backend/fault"
-	"chartkey/backend/scope"
 	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
@@ -247,27 +246,6 @@ func publish(row store.Registration, cfg smart.Configuration, launchURL string) 
 		OfflineAccess: row.OfflineAccess, PatientNeeded: row.PatientNeeded,
 		RedirectURIs: redirectURIs(row), LaunchURL: launchURL, CreatedAt: fromMillis(row.CreatedAt), UpdatedAt: fromMillis(row.UpdatedAt),
 	}
-}
-
-// effectiveScopes are the registration's own scopes as written, or the
-// default for its choices in the version that the server knows.
-func effectiveScopes(row store.Registration, cfg smart.Configuration) scope.Set {
-	if row.Scopes != "" {
-		return scope.Grammar(strings.Fields(row.Scopes))
-	}
-	return scope.Choices{
-		Audience: row.Audience, PatientNeeded: row.PatientNeeded, OfflineAccess: row.OfflineAccess && offlineLeftOut(row, cfg) == "", Version: cfg.ScopeVersion(),
-	}.Default()
-}
-
-// forAudience gives the row as it is for who signs in. Where that is another
-// than the registration says, its own scopes do not count: they were chosen
-// for the other.
-func forAudience(row store.Registration, audience string) store.Registration {
-	if audience != "" && audience != row.Audience {
-		row.Audience, row.Scopes = audience, ""
-	}
-	return row
 }
 
 func redirectURIs(row store.Registration) []string {

@@ -2,7 +2,6 @@ package workstation
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -131,8 +130,8 @@ func adviseScopes(row store.Registration, cached *smart.Configuration) ScopeAdvi
 			out.Warnings = append(out.Warnings, p.Message+" "+p.Advice)
 		}
 	}
-	if why := otherGrammar(row, cfg); why != "" {
-		out.Warnings = append(out.Warnings, why)
+	if why := otherGrammar(scope.Grammar(strings.Fields(row.Scopes)), cfg); why != "" {
+		out.Warnings = append(out.Warnings, why+" Some servers drop such scopes without a word.")
 	}
 	return out
 }
@@ -210,22 +209,6 @@ func versionReason(row store.Registration, cached *smart.Configuration) string {
 	return reason
 }
 
-// otherGrammar says where scopes that the registration names are written in a
-// grammar that the server does not list. Some servers drop such scopes
-// without a word.
-func otherGrammar(row store.Registration, cfg smart.Configuration) string {
-	if !cfg.Has("permission-v1") && !cfg.Has("permission-v2") {
-		return ""
-	}
-	for _, s := range scope.Grammar(strings.Fields(row.Scopes)) {
-		listed := fmt.Sprintf("permission-v%d", s.Version)
-		if s.Kind == scope.Resource && !cfg.Has(listed) {
-			return fmt.Sprintf("%s is written as SMART %d has it, and the server does not list %s. Write %s.", s.Text, s.Version, listed, scope.Set{s}.In(3-s.Version))
-		}
-	}
-	return ""
-}
-
 func grantedScopes(g store.Grant) *GrantedScopes {
 	out := &GrantedScopes{
 		ConnectionID: g.ID, Kind: g.Kind, ConnectedAt: fromMillis(g.ConnectedAt), Requested: strings.Fields(g.ScopesRequested), Granted: []GrantedScope{}, Difference: compareScopes(g),
@@ -245,30 +228,4 @@ func compareScopes(g store.Grant) scope.Difference {
 		granted = append(granted, slices.DeleteFunc(slices.Clone(asked), func(s scope.Scope) bool { return !lasts(s) })...)
 	}
 	return scope.Compare(asked, granted)
-}
-
-// newSignIn ends what is said where offline_access is not asked for.
-const newSignIn = "so offline_access is not asked for: when the access token runs out, often after an hour, a new sign-in is needed."
-
-// offlineLeftOut says why the default set leaves offline_access out though the
-// registration wants it; "" where it does not. Asking for what cannot be
-// granted gains nothing, and at some servers costs the sign-in.
-func offlineLeftOut(row store.Registration, cfg smart.Configuration) string {
-	switch {
-	case row.Scopes != "" || !row.OfflineAccess:
-		return ""
-	case row.EHR == "epic" && row.ClientType == string(smart.Public):
-		return "Epic gives refresh tokens to confidential clients only, " + newSignIn
-	case offlineDenied(cfg):
-		return "The server lists its permissions, and permission-offline is not among them, " + newSignIn
-	}
-	return ""
-}
-
-// offlineDenied tells whether what a server says of itself speaks against
-// offline_access and nothing for it. Its list of scopes alone says nothing: it
-// need not be full, and Epic's names neither it nor any patient/ scope.
-func offlineDenied(cfg smart.Configuration) bool {
-	permissions := slices.ContainsFunc(cfg.Capabilities, func(c string) bool { return strings.HasPrefix(c, "permission-") })
-	return permissions && !cfg.Has("permission-offline") && !slices.Contains(cfg.ScopesSupported, "offline_access") && !slices.Contains(cfg.GrantTypesSupported, "refresh_token")
 }
