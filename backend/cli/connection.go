@@ -19,6 +19,7 @@ type authorizeEvent struct {
 	URL         string    `json:"url"`
 	RedirectURI string    `json:"redirect_uri"`
 	Scopes      []string  `json:"scopes"`
+	Warnings    []string  `json:"warnings"`
 	ExpiresAt   time.Time `json:"expires_at"`
 }
 
@@ -75,7 +76,10 @@ func (r *run) connect(ctx context.Context, w *workstation.Workstation, ref strin
 	if err != nil {
 		return err
 	}
-	e := authorizeEvent{"authorize", login.AuthorizationURL(), login.RedirectURI, login.Scopes, login.ExpiresAt}
+	for _, warning := range login.Warnings {
+		r.out.note("note: " + warning)
+	}
+	e := authorizeEvent{"authorize", login.AuthorizationURL(), login.RedirectURI, login.Scopes, login.Warnings, login.ExpiresAt}
 	if err := r.out.print(e, func(w io.Writer) {
 		fmt.Fprintf(w, "Sign in at the EHR in a browser on this computer:\n\n  %s\n\nWaiting until %s for the browser to come back to %s.\n", e.URL, e.ExpiresAt.Format(time.RFC3339), e.RedirectURI)
 	}); err != nil {

@@ -172,12 +172,9 @@ func (p *printer) status(s workstation.Status) func(io.Writer) {
 		}
 		refreshable, ends := "", when(s.AccessEndsAt)
 		if s.ConnectionID != nil {
-			refreshable = "no"
+			refreshable = yesNo(s.Refreshable)
 			if ends == "" && s.State != workstation.NeedsReconnect {
 				ends = "not known"
-			}
-			if s.Refreshable {
-				refreshable = "yes"
 			}
 		}
 		pairs(w,
@@ -192,12 +189,23 @@ func (p *printer) status(s workstation.Status) func(io.Writer) {
 
 func (p *printer) registration(r workstation.Registration) func(io.Writer) {
 	return func(w io.Writer) {
+		patient := ""
+		if r.Audience == "provider" {
+			patient = yesNo(r.PatientNeeded)
+		}
 		pairs(w,
 			"Name", r.Name, "ID", r.ID, "Environment", r.Environment, "FHIR base URL", r.FHIRBaseURL, "Client ID", r.ClientID, "Client type", r.ClientType,
-			"Client secret", r.ClientSecret, "Audience", r.Audience, "Scopes", strings.Join(r.Scopes, " "), "Redirect URIs", strings.Join(r.RedirectURIs, " "),
+			"Client secret", r.ClientSecret, "Audience", r.Audience, "Patient needed", patient, "Offline access", yesNo(r.OfflineAccess), "Scopes", strings.Join(r.Scopes, " "), "Redirect URIs", strings.Join(r.RedirectURIs, " "),
 			"Launch URL", r.LaunchURL,
 		)
 	}
+}
+
+func yesNo(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
 }
 
 // marks stand before a check: a shape as well as a word.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"chartkey/backend/fault"
@@ -15,13 +16,15 @@ import (
 
 func (r *run) registrationCommand() *cobra.Command {
 	return group("registration", "Keep what this app is registered as at an EHR",
-		r.registrationAdd(), r.registrationList(), r.registrationShow(), r.registrationEdit(), r.registrationRemove(), r.registrationKit())
+		r.registrationAdd(), r.registrationList(), r.registrationShow(), r.registrationEdit(), r.registrationRemove(), r.registrationKit(), r.registrationScopes())
 }
 
 // registrationFlags are the flags that add and edit share.
 type registrationFlags struct {
 	in          workstation.RegistrationInput
 	scopes      string
+	offline     bool
+	patient     bool
 	secretStdin bool
 	secretFile  string
 	noSecret    bool
@@ -40,6 +43,8 @@ func (f *registrationFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&f.secretFile, "client-secret-file", "", "read the client secret from `file`")
 	flags.StringVar(&f.in.Audience, "audience", "", "patient or provider: who signs in")
 	flags.StringVar(&f.scopes, "scopes", "", "the `scopes` to ask for, separated by spaces (default: a set for the audience)")
+	flags.BoolVar(&f.offline, "offline-access", true, "have the default scopes ask for access that outlasts the sign-in")
+	flags.BoolVar(&f.patient, "patient-needed", false, "have a provider choose a patient at the sign-in")
 	flags.StringArrayVar(&f.in.RedirectURIs, "redirect-uri", nil, "a redirect `URI` registered at the EHR; may be repeated")
 	flags.BoolVar(&f.noTest, "no-test", false, "do not test the configuration afterwards")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
@@ -73,6 +78,12 @@ func (f *registrationFlags) input(ctx context.Context, r *run, base workstation.
 	set("audience", &in.Audience, f.in.Audience)
 	if cmd.Flags().Changed("scopes") {
 		in.Scopes = strings.Fields(f.scopes)
+	}
+	if cmd.Flags().Changed("offline-access") {
+		in.OfflineAccess = &f.offline
+	}
+	if cmd.Flags().Changed("patient-needed") {
+		in.PatientNeeded = &f.patient
 	}
 	if cmd.Flags().Changed("redirect-uri") {
 		in.RedirectURIs = f.in.RedirectURIs
@@ -285,6 +296,67 @@ func (r *run) registrationKit() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text, markdown or json")
 	return cmd
+}
+
+func (r *run) registrationScopes() *cobra.Command {
+	return &cobra.Command{
+		Use: "scopes REG", Short: "Explain what is asked for by whom, what the server supports and what was granted", Args: exactArgs("a registration"),
+		Example: "  chartkey registration scopes Sandbox",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				advice, err := w.ScopeAdvice(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return r.out.print(advice, func(w io.Writer) { scopeAdvice(w, advice) })
+			})
+		},
+	}
+}
+
+// contextWords are the contexts that scopes are asked for in.
+var contextWords = map[string]string{"patient": "A patient signs in", "provider": "A provider signs in", "launch": "The EHR launches the app"}
+
+func scopeAdvice(w io.Writer, a workstation.ScopeAdvice) {
+	fmt.Fprintf(w, "The scopes of %s\n%s\n", a.RegistrationName, a.VersionReason)
+	warn := func(sentences []string) {
+		for _, s := range sentences {
+			fmt.Fprintln(w, "! "+s)
+		}
+	}
+	warn(a.Warnings)
+	for _, set := range a.Sets {
+		about := "the default"
+		if !set.Default {
+			about = "as the registration names them"
+		}
+		if set.Asked {
+			about += "; this is what connect asks for"
+		}
+		fmt.Fprintf(w, "\n%s (%s)\n", contextWords[set.Context], about)
+		table(w, []string{"SCOPE", "SERVER", "WHAT IT ASKS FOR"}, func(row func(...string)) {
+			for _, l := range set.Scopes {
+				row(l.Scope, strings.ReplaceAll(string(l.Supported), "_", " "), l.Meaning)
+			}
+		})
+		warn(set.Warnings)
+	}
+	if g := a.Granted; g != nil {
+		fmt.Fprintf(w, "\nGranted last, %s\n", when(&g.ConnectedAt))
+		table(w, []string{"SCOPE", "WHAT IT ALLOWS"}, func(row func(...string)) {
+			for _, s := range g.Granted {
+				row(s.Scope, s.Meaning)
+			}
+		})
+		if d := g.Difference; len(d.Less)+len(d.More)+len(d.Alike) == 0 {
+			fmt.Fprintln(w, "This is what was asked for.")
+		} else {
+			warn(slices.Concat(d.Less, d.More))
+			for _, s := range d.Alike {
+				fmt.Fprintln(w, s)
+			}
+		}
+	}
 }
 
 func kitText(w io.Writer, reg workstation.Registration, k workstation.Kit) {

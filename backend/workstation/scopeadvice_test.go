@@ -89,7 +89,9 @@ func TestScopeAdviceShowsWhatIsAskedByWhom(t *testing.T) {
 	if l := line(t, patient, "patient/Observation.rs"); !strings.HasPrefix(l.Meaning, "Read and search observations") {
 		t.Errorf("%+v", l)
 	}
-	reg = b.edit(t, reg, func(in *workstation.RegistrationInput) { in.Audience, in.PatientNeeded, in.OfflineAccess = "provider", yes(true), yes(false) })
+	reg = b.edit(t, reg, func(in *workstation.RegistrationInput) {
+		in.Audience, in.PatientNeeded, in.OfflineAccess = "provider", yes(true), yes(false)
+	})
 	a = b.scopeAdvice(t, reg.ID)
 	if !a.Sets[1].Asked || !strings.Contains(texts(a.Sets[1]), "launch/patient") || strings.Contains(texts(a.Sets[1]), "offline_access") || !strings.Contains(texts(a.Sets[2]), "user/Patient.rs") {
 		t.Errorf("%+v", a.Sets)
