@@ -41,6 +41,12 @@ func TestDefaultScopesFollowTheRegistrationsChoices(t *testing.T) {
 	if err != nil || status.Refreshable || status.ScopesNote != "" || len(status.Warnings) > 0 || slices.Contains(status.ScopesRequested, "offline_access") {
 		t.Errorf("a sign-in without offline access: %+v %v", status, err)
 	}
+	b = newBench(t, simulator.Settings{}) // where nobody signed in before
+	in := b.input()
+	in.OfflineAccess = yes(false)
+	if reg, _, err = b.SaveRegistration(t.Context(), "", in); err != nil {
+		t.Fatal(err)
+	}
 	reg = b.edit(t, reg, func(in *workstation.RegistrationInput) { in.OfflineAccess, in.Audience = nil, "provider" })
 	want("a choice that is left open stays, and a provider has no patient", false, false)
 	reg = b.edit(t, reg, func(in *workstation.RegistrationInput) { in.OfflineAccess, in.PatientNeeded = yes(true), yes(true) })

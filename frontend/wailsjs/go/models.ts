@@ -1427,6 +1427,7 @@ export namespace workstation {
 	    registration_id: string;
 	    redirect_uri: string;
 	    scopes: string[];
+	    warnings: string[];
 	    started_at: string;
 	    expires_at: string;
 	
@@ -1440,6 +1441,7 @@ export namespace workstation {
 	        this.registration_id = source["registration_id"];
 	        this.redirect_uri = source["redirect_uri"];
 	        this.scopes = source["scopes"];
+	        this.warnings = source["warnings"];
 	        this.started_at = source["started_at"];
 	        this.expires_at = source["expires_at"];
 	    }
@@ -1532,6 +1534,8 @@ export namespace workstation {
 	    audience: string;
 	    scopes: string[];
 	    scopes_default: boolean;
+	    offline_access: boolean;
+	    patient_needed: boolean;
 	    redirect_uris: string[];
 	    launch_url: string;
 	    created_at: string;
@@ -1554,6 +1558,8 @@ export namespace workstation {
 	        this.audience = source["audience"];
 	        this.scopes = source["scopes"];
 	        this.scopes_default = source["scopes_default"];
+	        this.offline_access = source["offline_access"];
+	        this.patient_needed = source["patient_needed"];
 	        this.redirect_uris = source["redirect_uris"];
 	        this.launch_url = source["launch_url"];
 	        this.created_at = source["created_at"];
@@ -1571,6 +1577,8 @@ export namespace workstation {
 	    client_secret: string;
 	    audience: string;
 	    scopes: string[];
+	    offline_access?: boolean;
+	    patient_needed?: boolean;
 	    redirect_uris: string[];
 	
 	    static createFrom(source: any = {}) {
@@ -1589,6 +1597,8 @@ export namespace workstation {
 	        this.client_secret = source["client_secret"];
 	        this.audience = source["audience"];
 	        this.scopes = source["scopes"];
+	        this.offline_access = source["offline_access"];
+	        this.patient_needed = source["patient_needed"];
 	        this.redirect_uris = source["redirect_uris"];
 	    }
 	}
