@@ -67,9 +67,9 @@ type Options struct {
 
 // Watch calls locked whenever the person went away, until ctx ends; then it
 // returns, once a call under way has. One going away may be told several times,
-// by each source that saw it. A screen that is locked when a source is first
-// reached is told too. locked is never called twice at once, and a sleep waits
-// for it, so it should return soon.
+// by each source that saw it. On Linux and macOS a screen that is locked when its
+// source is first reached is told too. locked is never called twice at once, and a
+// sleep waits for it, so it should return soon.
 //
 // There is no error: the clocks are everywhere, and every other source is tried
 // again, sooner or later, when it is missing or goes away.

@@ -44,3 +44,8 @@ func ConsoleForTest(list []byte, uid int) (string, error) {
 	is, err := consolePresence(list, uid)
 	return [...]string{"unknown", "here", "locked", "switched"}[is], err
 }
+
+// ConsoleOfForTest watches what that program says in the place of ioreg.
+func ConsoleOfForTest(ctx context.Context, ioreg string, uid int, every time.Duration, locked func(Reason)) error {
+	return (&watch{locked: locked}).console(ctx, ioreg, uid, every)
+}
