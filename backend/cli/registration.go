@@ -21,14 +21,16 @@ func (r *run) registrationCommand() *cobra.Command {
 
 // registrationFlags are the flags that add and edit share.
 type registrationFlags struct {
-	in          workstation.RegistrationInput
-	scopes      string
-	offline     bool
-	patient     bool
-	secretStdin bool
-	secretFile  string
-	noSecret    bool
-	noTest      bool
+	in            workstation.RegistrationInput
+	scopes        string
+	offline       bool
+	patient       bool
+	periodDays    int64
+	periodRolling bool
+	secretStdin   bool
+	secretFile    string
+	noSecret      bool
+	noTest        bool
 }
 
 func (f *registrationFlags) bind(cmd *cobra.Command) {
@@ -45,6 +47,8 @@ func (f *registrationFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&f.scopes, "scopes", "", "the `scopes` to ask for, separated by spaces (default: a set for the audience)")
 	flags.BoolVar(&f.offline, "offline-access", true, "have the default scopes ask for access that outlasts the sign-in")
 	flags.BoolVar(&f.patient, "patient-needed", false, "have a provider choose a patient at the sign-in")
+	flags.Int64Var(&f.periodDays, "access-period-days", 0, "for how many `days` the EHR lets a person stay connected, if its operator told; 0 is not known")
+	flags.BoolVar(&f.periodRolling, "access-period-rolling", false, "count that from the last refresh, and not from the sign-in")
 	flags.StringArrayVar(&f.in.RedirectURIs, "redirect-uri", nil, "a redirect `URI` registered at the EHR; may be repeated")
 	flags.BoolVar(&f.noTest, "no-test", false, "do not test the configuration afterwards")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
@@ -84,6 +88,12 @@ func (f *registrationFlags) input(ctx context.Context, r *run, base workstation.
 	}
 	if cmd.Flags().Changed("patient-needed") {
 		in.PatientNeeded = &f.patient
+	}
+	if cmd.Flags().Changed("access-period-days") {
+		in.AccessPeriodDays = &f.periodDays
+	}
+	if cmd.Flags().Changed("access-period-rolling") {
+		in.AccessPeriodRolling = &f.periodRolling
 	}
 	if cmd.Flags().Changed("redirect-uri") {
 		in.RedirectURIs = f.in.RedirectURIs

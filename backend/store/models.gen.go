@@ -107,23 +107,25 @@ type Profile struct {
 }
 
 type Registration struct {
-	ID            string
-	Name          string
-	EHR           string
-	Environment   string
-	FHIRBaseURL   string
-	Issuer        string
-	ClientID      string
-	ClientType    string
-	ClientSecret  []byte
-	AuthMethod    string
-	Audience      string
-	Scopes        string
-	RedirectURIs  string
-	CreatedAt     int64
-	UpdatedAt     int64
-	OfflineAccess bool
-	PatientNeeded bool
+	ID                  string
+	Name                string
+	EHR                 string
+	Environment         string
+	FHIRBaseURL         string
+	Issuer              string
+	ClientID            string
+	ClientType          string
+	ClientSecret        []byte
+	AuthMethod          string
+	Audience            string
+	Scopes              string
+	RedirectURIs        string
+	CreatedAt           int64
+	UpdatedAt           int64
+	OfflineAccess       bool
+	PatientNeeded       bool
+	AccessPeriodDays    int64
+	AccessPeriodRolling bool
 }
 
 type Setting struct {

@@ -958,28 +958,30 @@ func (q *Queries) InsertProfile(ctx context.Context, arg InsertProfileParams) er
 
 const insertRegistration = `-- name: InsertRegistration :exec
 INSERT INTO registration (id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method,
-                          audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                          audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertRegistrationParams struct {
-	ID            string
-	Name          string
-	EHR           string
-	Environment   string
-	FHIRBaseURL   string
-	Issuer        string
-	ClientID      string
-	ClientType    string
-	ClientSecret  []byte
-	AuthMethod    string
-	Audience      string
-	Scopes        string
-	RedirectURIs  string
-	CreatedAt     int64
-	UpdatedAt     int64
-	OfflineAccess bool
-	PatientNeeded bool
+	ID                  string
+	Name                string
+	EHR                 string
+	Environment         string
+	FHIRBaseURL         string
+	Issuer              string
+	ClientID            string
+	ClientType          string
+	ClientSecret        []byte
+	AuthMethod          string
+	Audience            string
+	Scopes              string
+	RedirectURIs        string
+	CreatedAt           int64
+	UpdatedAt           int64
+	OfflineAccess       bool
+	PatientNeeded       bool
+	AccessPeriodDays    int64
+	AccessPeriodRolling bool
 }
 
 func (q *Queries) InsertRegistration(ctx context.Context, arg InsertRegistrationParams) error {
@@ -1001,6 +1003,8 @@ func (q *Queries) InsertRegistration(ctx context.Context, arg InsertRegistration
 		arg.UpdatedAt,
 		arg.OfflineAccess,
 		arg.PatientNeeded,
+		arg.AccessPeriodDays,
+		arg.AccessPeriodRolling,
 	)
 	return err
 }
@@ -1241,7 +1245,7 @@ func (q *Queries) Profiles(ctx context.Context) ([]Profile, error) {
 }
 
 const registration = `-- name: Registration :one
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed FROM registration WHERE id = ?
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling FROM registration WHERE id = ?
 `
 
 func (q *Queries) Registration(ctx context.Context, id string) (Registration, error) {
@@ -1265,12 +1269,14 @@ func (q *Queries) Registration(ctx context.Context, id string) (Registration, er
 		&i.UpdatedAt,
 		&i.OfflineAccess,
 		&i.PatientNeeded,
+		&i.AccessPeriodDays,
+		&i.AccessPeriodRolling,
 	)
 	return i, err
 }
 
 const registrationByName = `-- name: RegistrationByName :one
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed FROM registration WHERE name = ? COLLATE NOCASE
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling FROM registration WHERE name = ? COLLATE NOCASE
 `
 
 func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registration, error) {
@@ -1294,12 +1300,14 @@ func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registra
 		&i.UpdatedAt,
 		&i.OfflineAccess,
 		&i.PatientNeeded,
+		&i.AccessPeriodDays,
+		&i.AccessPeriodRolling,
 	)
 	return i, err
 }
 
 const registrations = `-- name: Registrations :many
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed FROM registration ORDER BY name COLLATE NOCASE, id
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling FROM registration ORDER BY name COLLATE NOCASE, id
 `
 
 func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
@@ -1329,6 +1337,8 @@ func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
 			&i.UpdatedAt,
 			&i.OfflineAccess,
 			&i.PatientNeeded,
+			&i.AccessPeriodDays,
+			&i.AccessPeriodRolling,
 		); err != nil {
 			return nil, err
 		}
@@ -1344,7 +1354,7 @@ func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
 }
 
 const registrationsByIssuer = `-- name: RegistrationsByIssuer :many
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id
 `
 
 func (q *Queries) RegistrationsByIssuer(ctx context.Context, issuer string) ([]Registration, error) {
@@ -1374,6 +1384,8 @@ func (q *Queries) RegistrationsByIssuer(ctx context.Context, issuer string) ([]R
 			&i.UpdatedAt,
 			&i.OfflineAccess,
 			&i.PatientNeeded,
+			&i.AccessPeriodDays,
+			&i.AccessPeriodRolling,
 		); err != nil {
 			return nil, err
 		}
@@ -1854,28 +1866,30 @@ func (q *Queries) TryPasscode(ctx context.Context, arg TryPasscodeParams) (int64
 const updateRegistration = `-- name: UpdateRegistration :execrows
 UPDATE registration
 SET name = ?, ehr = ?, environment = ?, fhir_base_url = ?, issuer = ?, client_id = ?, client_type = ?, client_secret = ?, auth_method = ?,
-    audience = ?, scopes = ?, redirect_uris = ?, updated_at = ?, offline_access = ?, patient_needed = ?
-WHERE id = ?16 AND updated_at = ?17
+    audience = ?, scopes = ?, redirect_uris = ?, updated_at = ?, offline_access = ?, patient_needed = ?, access_period_days = ?, access_period_rolling = ?
+WHERE id = ?18 AND updated_at = ?19
 `
 
 type UpdateRegistrationParams struct {
-	Name          string
-	EHR           string
-	Environment   string
-	FHIRBaseURL   string
-	Issuer        string
-	ClientID      string
-	ClientType    string
-	ClientSecret  []byte
-	AuthMethod    string
-	Audience      string
-	Scopes        string
-	RedirectURIs  string
-	UpdatedAt     int64
-	OfflineAccess bool
-	PatientNeeded bool
-	ID            string
-	ReadAt        int64
+	Name                string
+	EHR                 string
+	Environment         string
+	FHIRBaseURL         string
+	Issuer              string
+	ClientID            string
+	ClientType          string
+	ClientSecret        []byte
+	AuthMethod          string
+	Audience            string
+	Scopes              string
+	RedirectURIs        string
+	UpdatedAt           int64
+	OfflineAccess       bool
+	PatientNeeded       bool
+	AccessPeriodDays    int64
+	AccessPeriodRolling bool
+	ID                  string
+	ReadAt              int64
 }
 
 func (q *Queries) UpdateRegistration(ctx context.Context, arg UpdateRegistrationParams) (int64, error) {
@@ -1895,6 +1909,8 @@ func (q *Queries) UpdateRegistration(ctx context.Context, arg UpdateRegistration
 		arg.UpdatedAt,
 		arg.OfflineAccess,
 		arg.PatientNeeded,
+		arg.AccessPeriodDays,
+		arg.AccessPeriodRolling,
 		arg.ID,
 		arg.ReadAt,
 	)

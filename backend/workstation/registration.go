@@ -37,12 +37,16 @@ type Registration struct {
 	ScopesDefault bool     `json:"scopes_default"`
 	// OfflineAccess and PatientNeeded are what the default scopes follow: whether the access is to
 	// outlast the sign-in, and whether a provider chooses a patient at it.
-	OfflineAccess bool      `json:"offline_access"`
-	PatientNeeded bool      `json:"patient_needed"`
-	RedirectURIs  []string  `json:"redirect_uris"`
-	LaunchURL     string    `json:"launch_url"`
-	CreatedAt     time.Time `json:"created_at" ts_type:"string"`
-	UpdatedAt     time.Time `json:"updated_at" ts_type:"string"`
+	OfflineAccess bool `json:"offline_access"`
+	PatientNeeded bool `json:"patient_needed"`
+	// AccessPeriodDays is how long the EHR lets a person stay connected, as its operator told; 0 is not known.
+	AccessPeriodDays int64 `json:"access_period_days"`
+	// AccessPeriodRolling has it counted from the last refresh, and not from the sign-in.
+	AccessPeriodRolling bool      `json:"access_period_rolling"`
+	RedirectURIs        []string  `json:"redirect_uris"`
+	LaunchURL           string    `json:"launch_url"`
+	CreatedAt           time.Time `json:"created_at" ts_type:"string"`
+	UpdatedAt           time.Time `json:"updated_at" ts_type:"string"`
 }
 
 // SaveRegistration stores a new registration (id "") or the new values of one
@@ -81,6 +85,7 @@ func (w *Workstation) saveRegistration(ctx context.Context, who *seat, id string
 		ID: id, Name: in.Name, EHR: in.EHR, Environment: in.Environment, FHIRBaseURL: in.FHIRBaseURL, Issuer: issuer, ClientID: in.ClientID,
 		ClientType: in.ClientType, ClientSecret: old.ClientSecret, AuthMethod: old.AuthMethod, Audience: in.Audience, Scopes: strings.Join(in.Scopes, " "),
 		RedirectURIs: string(uris), CreatedAt: now, UpdatedAt: now, OfflineAccess: in.wantsOffline(), PatientNeeded: in.needsPatient(),
+		AccessPeriodDays: in.accessPeriod(), AccessPeriodRolling: in.AccessPeriodRolling != nil && *in.AccessPeriodRolling,
 	}
 	if id == "" {
 		row.ID = uuid.NewString()
@@ -138,7 +143,8 @@ func (w *Workstation) storeRegistration(ctx context.Context, who *seat, isNew bo
 		n, err := q.UpdateRegistration(ctx, store.UpdateRegistrationParams{
 			Name: row.Name, EHR: row.EHR, Environment: row.Environment, FHIRBaseURL: row.FHIRBaseURL, Issuer: row.Issuer, ClientID: row.ClientID, ClientType: row.ClientType,
 			ClientSecret: row.ClientSecret, AuthMethod: row.AuthMethod, Audience: row.Audience, Scopes: row.Scopes, RedirectURIs: row.RedirectURIs,
-			UpdatedAt: row.UpdatedAt, OfflineAccess: row.OfflineAccess, PatientNeeded: row.PatientNeeded, ID: row.ID, ReadAt: old.UpdatedAt,
+			UpdatedAt: row.UpdatedAt, OfflineAccess: row.OfflineAccess, PatientNeeded: row.PatientNeeded,
+			AccessPeriodDays: row.AccessPeriodDays, AccessPeriodRolling: row.AccessPeriodRolling, ID: row.ID, ReadAt: old.UpdatedAt,
 		})
 		if err != nil {
 			return err
@@ -244,6 +250,7 @@ func publish(row store.Registration, cfg smart.Configuration, launchURL string) 
 		ID: row.ID, Name: row.Name, EHR: row.EHR, Environment: row.Environment, FHIRBaseURL: row.FHIRBaseURL, ClientID: row.ClientID,
 		ClientType: row.ClientType, ClientSecret: secret, Audience: row.Audience, Scopes: effectiveScopes(row, cfg).Strings(), ScopesDefault: row.Scopes == "",
 		OfflineAccess: row.OfflineAccess, PatientNeeded: row.PatientNeeded,
+		AccessPeriodDays: row.AccessPeriodDays, AccessPeriodRolling: row.AccessPeriodRolling,
 		RedirectURIs: redirectURIs(row), LaunchURL: launchURL, CreatedAt: fromMillis(row.CreatedAt), UpdatedAt: fromMillis(row.UpdatedAt),
 	}
 }

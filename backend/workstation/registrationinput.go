@@ -56,7 +56,15 @@ type RegistrationInput struct {
 	// PatientNeeded has a provider choose a patient at the sign-in; null keeps what is stored, and is false for a new registration.
 	PatientNeeded *bool    `json:"patient_needed"`
 	RedirectURIs  []string `json:"redirect_uris"`
+	// AccessPeriodDays is how long the EHR lets a person stay connected, where its
+	// operator told; null keeps what is stored, and 0 is not known. AccessPeriodRolling
+	// has it counted from the last refresh, and not from the sign-in.
+	AccessPeriodDays    *int64 `json:"access_period_days"`
+	AccessPeriodRolling *bool  `json:"access_period_rolling"`
 }
+
+// maxAccessPeriod is in days; Epic's own choices end at five years.
+const maxAccessPeriod = 3650
 
 // String leaves the secret out.
 func (in RegistrationInput) String() string {
@@ -72,6 +80,14 @@ func (in RegistrationInput) wantsOffline() bool { return in.OfflineAccess == nil
 // needsPatient tells whether a provider chooses a patient at the sign-in.
 func (in RegistrationInput) needsPatient() bool { return in.PatientNeeded != nil && *in.PatientNeeded }
 
+// accessPeriod gives the days, or 0 where they are not known.
+func (in RegistrationInput) accessPeriod() int64 {
+	if in.AccessPeriodDays == nil {
+		return 0
+	}
+	return *in.AccessPeriodDays
+}
+
 // keeping fills in the stored choices where the input leaves them open.
 func (in RegistrationInput) keeping(old store.Registration) RegistrationInput {
 	if in.OfflineAccess == nil && !old.OfflineAccess {
@@ -79,6 +95,12 @@ func (in RegistrationInput) keeping(old store.Registration) RegistrationInput {
 	}
 	if in.PatientNeeded == nil && old.PatientNeeded {
 		in.PatientNeeded = &old.PatientNeeded
+	}
+	if in.AccessPeriodDays == nil {
+		in.AccessPeriodDays = &old.AccessPeriodDays
+	}
+	if in.AccessPeriodRolling == nil {
+		in.AccessPeriodRolling = &old.AccessPeriodRolling
 	}
 	return in
 }
@@ -259,6 +281,9 @@ func (in RegistrationInput) check(secretSet bool) []FieldProblem {
 		}
 	}
 	out = append(out, in.checkClientID()...)
+	if d := in.accessPeriod(); d < 0 || d > maxAccessPeriod {
+		out = append(out, FieldProblem{"access_period_days", "error", fmt.Sprintf("%d days is no access period.", d), "Enter a number of days up to 3650, or 0 where it is not known."})
+	}
 	out = append(out, in.checkSecret(secretSet)...)
 
 	own, errs := scope.ParseList(strings.Join(in.Scopes, " "))
@@ -430,5 +455,7 @@ func (r Registration) Input() RegistrationInput {
 		in.Scopes = r.Scopes
 	}
 	// What is the default stays open: the scopes that are named need not follow it.
-	return in.keeping(store.Registration{OfflineAccess: r.OfflineAccess, PatientNeeded: r.PatientNeeded})
+	return in.keeping(store.Registration{
+		OfflineAccess: r.OfflineAccess, PatientNeeded: r.PatientNeeded, AccessPeriodDays: r.AccessPeriodDays, AccessPeriodRolling: r.AccessPeriodRolling,
+	})
 }

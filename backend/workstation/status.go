@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -295,7 +296,7 @@ func (w *Workstation) stateOf(g store.Grant) State {
 
 // accessEnd tells when a new sign-in will be needed, as far as it can be known:
 // from what the server told, or from what its operator did.
-func accessEnd(_ store.Registration, g store.Grant) (*time.Time, string) {
+func accessEnd(reg store.Registration, g store.Grant) (*time.Time, string) {
 	switch {
 	case g.Ended != "":
 		return nil, g.Ended
@@ -305,6 +306,16 @@ func accessEnd(_ store.Registration, g store.Grant) (*time.Time, string) {
 		return optionalTime(g.AccessExpiresAt), "The EHR gave no refresh token, so access ends with the access token."
 	case g.RefreshExpiresAt != nil:
 		return optionalTime(g.RefreshExpiresAt), "The EHR said how long its refresh token lasts; each refresh may bring a new one."
+	case reg.AccessPeriodDays > 0 && reg.AccessPeriodRolling:
+		from := g.ConnectedAt
+		if g.RefreshedAt != nil {
+			from = *g.RefreshedAt
+		}
+		end := fromMillis(from).AddDate(0, 0, int(reg.AccessPeriodDays))
+		return &end, fmt.Sprintf("By the access period of the registration: %d days from the last refresh.", reg.AccessPeriodDays)
+	case reg.AccessPeriodDays > 0:
+		end := fromMillis(g.ConnectedAt).AddDate(0, 0, int(reg.AccessPeriodDays))
+		return &end, fmt.Sprintf("By the access period of the registration: %d days from the sign-in.", reg.AccessPeriodDays)
 	}
 	return nil, "Access is renewed with a refresh token, and how long that lasts is not known."
 }

@@ -63,13 +63,13 @@ SELECT * FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id;
 
 -- name: InsertRegistration :exec
 INSERT INTO registration (id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method,
-                          audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                          audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: UpdateRegistration :execrows
 UPDATE registration
 SET name = ?, ehr = ?, environment = ?, fhir_base_url = ?, issuer = ?, client_id = ?, client_type = ?, client_secret = ?, auth_method = ?,
-    audience = ?, scopes = ?, redirect_uris = ?, updated_at = ?, offline_access = ?, patient_needed = ?
+    audience = ?, scopes = ?, redirect_uris = ?, updated_at = ?, offline_access = ?, patient_needed = ?, access_period_days = ?, access_period_rolling = ?
 WHERE id = sqlc.arg(id) AND updated_at = sqlc.arg(read_at);
 
 -- name: SetAuthMethod :exec

@@ -1018,6 +1018,7 @@ export namespace smart {
 	    grant_types_supported?: string[];
 	    code_challenge_methods_supported?: string[];
 	    token_endpoint_auth_methods_supported?: string[];
+	    token_endpoint_auth_signing_alg_values_supported?: string[];
 	    response_types_supported?: string[];
 	    authorization_response_iss_parameter_supported?: boolean;
 	    source: string;
@@ -1047,6 +1048,7 @@ export namespace smart {
 	        this.grant_types_supported = source["grant_types_supported"];
 	        this.code_challenge_methods_supported = source["code_challenge_methods_supported"];
 	        this.token_endpoint_auth_methods_supported = source["token_endpoint_auth_methods_supported"];
+	        this.token_endpoint_auth_signing_alg_values_supported = source["token_endpoint_auth_signing_alg_values_supported"];
 	        this.response_types_supported = source["response_types_supported"];
 	        this.authorization_response_iss_parameter_supported = source["authorization_response_iss_parameter_supported"];
 	        this.source = source["source"];
@@ -1536,6 +1538,8 @@ export namespace workstation {
 	    scopes_default: boolean;
 	    offline_access: boolean;
 	    patient_needed: boolean;
+	    access_period_days: number;
+	    access_period_rolling: boolean;
 	    redirect_uris: string[];
 	    launch_url: string;
 	    created_at: string;
@@ -1560,6 +1564,8 @@ export namespace workstation {
 	        this.scopes_default = source["scopes_default"];
 	        this.offline_access = source["offline_access"];
 	        this.patient_needed = source["patient_needed"];
+	        this.access_period_days = source["access_period_days"];
+	        this.access_period_rolling = source["access_period_rolling"];
 	        this.redirect_uris = source["redirect_uris"];
 	        this.launch_url = source["launch_url"];
 	        this.created_at = source["created_at"];
@@ -1580,6 +1586,8 @@ export namespace workstation {
 	    offline_access?: boolean;
 	    patient_needed?: boolean;
 	    redirect_uris: string[];
+	    access_period_days?: number;
+	    access_period_rolling?: boolean;
 	
 	    static createFrom(source: any = {}) {
 	        return new RegistrationInput(source);
@@ -1600,6 +1608,8 @@ export namespace workstation {
 	        this.offline_access = source["offline_access"];
 	        this.patient_needed = source["patient_needed"];
 	        this.redirect_uris = source["redirect_uris"];
+	        this.access_period_days = source["access_period_days"];
+	        this.access_period_rolling = source["access_period_rolling"];
 	    }
 	}
 	export class SeatStatus {
