@@ -74,6 +74,7 @@ func New(w *workstation.Workstation, hooks Hooks, sandboxPort int) *Session {
 	})
 	s.Touch()
 	s.work.Go(s.lockWhenIdle)
+	s.work.Go(s.lockWithTheSystem)
 	s.work.Go(s.keepRecordShort)
 	s.work.Go(s.keepFresh)
 	return s
