@@ -197,7 +197,7 @@ window-packages:
 race-packages:
 	@bash build/setup.sh race
 keyring-packages:
-	@bash build/setup.sh keyring
+	@bash build/setup.sh keyring page
 page-packages:
 	@bash build/setup.sh window screen keyring page
 accessibility-packages:

@@ -18,7 +18,7 @@ packages_for() {
 	base) echo make git ca-certificates ;;
 	window) echo gcc libc6-dev pkg-config libgtk-3-dev "$webkit" ;;
 	race) echo gcc libc6-dev ;;
-	keyring) echo dbus gnome-keyring xdg-desktop-portal glib-networking gsettings-desktop-schemas libglib2.0-bin openssl ;;
+	keyring) echo dbus gnome-keyring xdg-desktop-portal glib-networking gsettings-desktop-schemas libglib2.0-bin openssl libnss3-tools ;;
 	screen) echo xvfb xauth dbus dbus-x11 at-spi2-core ;;
 	page) echo 'chromium|chromium-browser' ;;
 	accessibility) echo python3 python3-gi gir1.2-atspi-2.0 xdotool imagemagick ;;
