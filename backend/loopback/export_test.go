@@ -7,7 +7,7 @@ import (
 
 // LaunchHandlerForTest gives what answers launches, without a port.
 func LaunchHandlerForTest(launchURL string, handle LaunchHandler) http.Handler {
-	t, err := parseTarget(launchURL)
+	t, err := parseTarget(launchURL, nil)
 	if err != nil {
 		panic(err)
 	}

@@ -9,11 +9,13 @@ func (r *Receiver) Free(ctx context.Context, redirectURIs []string) []string {
 	defer r.mu.Unlock()
 	var free []string
 	for _, raw := range redirectURIs {
-		t, err := parseTarget(raw)
+		t, err := parseTarget(raw, r.Certificates)
 		if err != nil {
 			continue
 		}
-		if r.ports[t.port] == nil {
+		if p := r.ports[t.port]; p != nil && p.secure != t.secure {
+			continue
+		} else if p == nil {
 			listeners, err := bind(ctx, t.port)
 			if err != nil {
 				continue

@@ -25,7 +25,7 @@ type KeySetServer struct {
 // (RFC 7517 section 5), until Close. Public keys are no secret, so whoever is on
 // this computer may read them. Faults: port-taken, and those of CheckRedirectURI.
 func ServeKeySet(ctx context.Context, keySetURL string, read func(context.Context) ([]byte, error)) (*KeySetServer, error) {
-	t, err := parseTarget(keySetURL)
+	t, err := parseTarget(keySetURL, nil)
 	if err != nil {
 		return nil, err
 	}

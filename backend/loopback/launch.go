@@ -94,7 +94,13 @@ type LaunchListener struct {
 //
 // Faults: launch-port-taken, and those of CheckRedirectURI, whose form launchURL has.
 func ListenLaunch(ctx context.Context, launchURL string, onRefused func(reason string), handle LaunchHandler) (*LaunchListener, error) {
-	t, err := parseTarget(launchURL)
+	return ListenSecureLaunch(ctx, launchURL, nil, onRefused, handle)
+}
+
+// ListenSecureLaunch is ListenLaunch for a launchURL that may be https, where
+// certificates are not nil.
+func ListenSecureLaunch(ctx context.Context, launchURL string, certificates Certificates, onRefused func(reason string), handle LaunchHandler) (*LaunchListener, error) {
+	t, err := parseTarget(launchURL, certificates)
 	if err != nil {
 		return nil, err
 	}
@@ -109,9 +115,15 @@ func ListenLaunch(ctx context.Context, launchURL string, onRefused func(reason s
 		Handler: l, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: launchTimeout + writeTimeout,
 		MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true,
 	}
+	if t.secure {
+		l.server.ErrorLog = hearTLS(onRefused)
+	}
 	l.server.SetKeepAlivesEnabled(false)
 	for _, listener := range listeners {
 		limited := netutil.LimitListener(listener, maxConnections)
+		if t.secure {
+			limited = secured(limited, certificates)
+		}
 		l.work.Go(func() { _ = l.server.Serve(limited) }) // ends with an error always: that of Close
 	}
 	return l, nil

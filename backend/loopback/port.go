@@ -32,6 +32,7 @@ type port struct {
 	receiver  *Receiver
 	number    int
 	v6        bool
+	secure    bool // https; what of two sign-ins differs in this does not share a port
 	listeners []net.Listener
 	server    *http.Server
 
@@ -52,14 +53,15 @@ type result struct {
 	seen bool
 }
 
-// listen binds number on the loopback addresses and serves it. Receiver.mu is held.
-func (r *Receiver) listen(ctx context.Context, number int) (*port, error) {
+// listen binds number on the loopback addresses and serves it, with https where
+// secure. Receiver.mu is held.
+func (r *Receiver) listen(ctx context.Context, number int, secure bool) (*port, error) {
 	listeners, err := bind(ctx, number)
 	if err != nil {
 		return nil, err
 	}
 	p := &port{
-		receiver: r, number: number, v6: len(listeners) > 1, listeners: listeners,
+		receiver: r, number: number, v6: len(listeners) > 1, secure: secure, listeners: listeners,
 		hosts: map[string]bool{}, paths: map[string]bool{}, pages: map[string]*result{},
 	}
 	p.server = &http.Server{
@@ -70,11 +72,17 @@ func (r *Receiver) listen(ctx context.Context, number int) (*port, error) {
 		MaxHeaderBytes:               maxHeader,
 		DisableGeneralOptionsHandler: true,
 	}
+	if secure {
+		p.server.ErrorLog = hearTLS(r.OnRefused)
+	}
 	// A sign-in makes two requests. Without keep-alive no connection outlives its
 	// answer, and stopping is quick.
 	p.server.SetKeepAlivesEnabled(false)
 	for i, l := range listeners {
 		limited := netutil.LimitListener(l, maxConnections)
+		if secure {
+			limited = secured(limited, r.Certificates)
+		}
 		listeners[i] = limited
 		r.work.Go(func() { _ = p.server.Serve(limited) }) // ends with an error always: that of stop
 	}

@@ -42,8 +42,12 @@ type Handler func(ctx context.Context, query url.Values) Page
 type Receiver struct {
 	// OnRefused, if set before the first Begin, hears why a request was refused:
 	// host, path, method, query-too-long, query-malformed, state-missing,
-	// state-repeated, state-unknown, state-used. It must not block.
+	// state-repeated, state-unknown, state-used; and of https, why no request
+	// came: certificate-refused (the browser does not trust it), not-https. It
+	// must not block.
 	OnRefused func(reason string)
+	// Certificates, if set before the first Begin, lets redirect URIs be https.
+	Certificates Certificates
 
 	now    func() time.Time
 	closed context.Context // done when handlers must end
@@ -102,7 +106,7 @@ func (r *Receiver) Begin(ctx context.Context, redirectURIs []string, newState fu
 	}
 	targets := make([]target, len(redirectURIs))
 	for i, raw := range redirectURIs {
-		t, err := parseTarget(raw)
+		t, err := parseTarget(raw, r.Certificates)
 		if err != nil {
 			return nil, err
 		}
@@ -134,15 +138,19 @@ func (r *Receiver) reserve(ctx context.Context, targets []target) (*Login, error
 	if ctx.Err() != nil {
 		return nil, fault.New("cancelled", "The sign-in was cancelled.", "Start it again if you still want it.").Because(ctx.Err())
 	}
-	var taken []string
+	var taken, mixed []string
 	for _, t := range targets {
 		p := r.ports[t.port]
 		if p == nil {
 			var err error
-			if p, err = r.listen(ctx, t.port); err != nil {
+			if p, err = r.listen(ctx, t.port, t.secure); err != nil {
 				taken = append(taken, strconv.Itoa(t.port))
 				continue
 			}
+		}
+		if p.secure != t.secure {
+			mixed = append(mixed, strconv.Itoa(t.port))
+			continue
 		}
 		if t.v6 && !p.v6 {
 			taken = append(taken, strconv.Itoa(t.port))
@@ -157,6 +165,10 @@ func (r *Receiver) reserve(ctx context.Context, targets []target) (*Login, error
 		p.hosts[t.host] = true
 		p.paths[t.host+t.path] = true
 		return &Login{receiver: r, target: t, port: p}, nil
+	}
+	if len(taken) == 0 {
+		return nil, fault.Newf("ports-taken", "Wait until that sign-in has ended, or register the redirect URIs of http and https with ports of their own.",
+			"The sign-in has nowhere to come back to: another sign-in waits at port %s, with http where this one has https or the other way round.", mixed[0]).CanRetry()
 	}
 	return nil, errPortsTaken(taken)
 }

@@ -23,17 +23,27 @@ type target struct {
 	port int
 	// v6 is true for [::1], which cannot be served where IPv6 is absent.
 	v6 bool
+	// secure is true for https.
+	secure bool
 }
 
-// CheckRedirectURI tells whether Chartkey can receive a sign-in at raw: http, a
-// loopback host (localhost, 127.0.0.1 or [::1]; RFC 8252 section 7.3), a port
-// from 1024 to 65535 and a path.
+// CheckRedirectURI tells whether Chartkey can receive a sign-in at raw without
+// a certificate: http, a loopback host (localhost, 127.0.0.1 or [::1]; RFC 8252
+// section 7.3), a port from 1024 to 65535 and a path.
 func CheckRedirectURI(raw string) error {
-	_, err := parseTarget(raw)
+	_, err := parseTarget(raw, nil)
 	return err
 }
 
-func parseTarget(raw string) (target, error) {
+// CheckRedirectURI is the function of that name, and takes https where the
+// receiver has certificates for it.
+func (r *Receiver) CheckRedirectURI(raw string) error {
+	_, err := parseTarget(raw, r.Certificates)
+	return err
+}
+
+// parseTarget takes https where there are certificates.
+func parseTarget(raw string, certificates Certificates) (target, error) {
 	const example = "Use an address such as http://localhost:18320/callback, exactly as it is registered with the EHR."
 	invalid := func(message string) (target, error) {
 		return target{}, fault.New("redirect-uri-invalid", message, example)
@@ -46,8 +56,8 @@ func parseTarget(raw string) (target, error) {
 		return invalid("The redirect URI is not a complete address.")
 	}
 	switch host := strings.ToLower(u.Hostname()); {
-	case u.Scheme == "https" && isLoopback(host):
-		return unsupported("A redirect URI with https on this computer is not supported yet.")
+	case u.Scheme == "https" && isLoopback(host) && certificates == nil:
+		return unsupported("A redirect URI with https on this computer needs a certificate for localhost, which Chartkey does not have.")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return unsupported("A redirect URI with an app's own scheme is not supported yet.")
 	case !isLoopback(host):
@@ -70,7 +80,7 @@ func parseTarget(raw string) (target, error) {
 		return invalid("The path of the redirect URI is one that Chartkey uses itself.")
 	}
 	return target{
-		uri: raw, host: strings.ToLower(u.Host), path: u.Path, port: port, v6: u.Hostname() == "::1",
+		uri: raw, host: strings.ToLower(u.Host), path: u.Path, port: port, v6: u.Hostname() == "::1", secure: u.Scheme == "https",
 	}, nil
 }
 

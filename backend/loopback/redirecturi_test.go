@@ -60,16 +60,54 @@ func TestWhichRedirectURIsAreReceived(t *testing.T) {
 	}
 }
 
+func TestHTTPSRedirectURIsNeedCertificates(t *testing.T) {
+	r := newReceiver(t)
+	with := newReceiver(t)
+	with.Certificates = certificates(t, newAuthority(t))
+	for _, c := range []struct{ uri, without, with string }{
+		{"https://localhost:8765/callback", "redirect-uri-unsupported", ""},
+		{"https://127.0.0.1:8765/callback", "redirect-uri-unsupported", ""},
+		{"https://[::1]:8765/callback", "redirect-uri-unsupported", ""},
+		{"http://localhost:8765/callback", "", ""},
+		{"https://localhost/callback", "redirect-uri-unsupported", "redirect-uri-port"},
+		{"https://localhost:443/callback", "redirect-uri-unsupported", "redirect-uri-port"},
+		{"https://localhost:8765/callback?x", "redirect-uri-unsupported", "redirect-uri-invalid"},
+		{"https://localhost:8765/done/x", "redirect-uri-unsupported", "redirect-uri-invalid"},
+		{"https://user@localhost:8765/callback", "redirect-uri-unsupported", "redirect-uri-invalid"},
+		{"https://ehr.example:8765/callback", "redirect-uri-invalid", "redirect-uri-invalid"},
+		{"wss://localhost:8765/callback", "redirect-uri-unsupported", "redirect-uri-unsupported"},
+	} {
+		for which, err := range map[string]error{"function": loopback.CheckRedirectURI(c.uri), "without": r.CheckRedirectURI(c.uri)} {
+			if fault.Code(err) != c.without {
+				t.Errorf("%s, %s: %v", c.uri, which, err)
+			}
+		}
+		if err := with.CheckRedirectURI(c.uri); fault.Code(err) != c.with {
+			t.Errorf("%s: %v", c.uri, err)
+		}
+		if _, err := r.Begin(t.Context(), []string{c.uri}, always("s"), welcome); c.without != "" && fault.Code(err) != c.without {
+			t.Errorf("%s, begun without: %v", c.uri, err)
+		}
+	}
+}
+
 func FuzzCheckRedirectURI(f *testing.F) {
-	for _, s := range []string{"http://localhost:8765/callback", "http://[::1]:8765/", "https://localhost:1/", "http://127.0.0.1:65536/x", "http://localhost:8765/%2e"} {
+	for _, s := range []string{"http://localhost:8765/callback", "http://[::1]:8765/", "https://localhost:1/", "https://localhost:8765/x", "http://127.0.0.1:65536/x", "http://localhost:8765/%2e"} {
 		f.Add(s)
 	}
+	r := newReceiver(f)
+	r.Certificates = certificates(f, newAuthority(f))
 	f.Fuzz(func(t *testing.T, uri string) {
-		if loopback.CheckRedirectURI(uri) != nil {
-			return
-		}
+		plain, secure := loopback.CheckRedirectURI(uri) == nil, r.CheckRedirectURI(uri) == nil
 		lower := strings.ToLower(uri)
-		if !strings.HasPrefix(lower, "http://localhost:") && !strings.HasPrefix(lower, "http://127.0.0.1:") && !strings.HasPrefix(lower, "http://[::1]:") {
+		rest, isPlain := strings.CutPrefix(lower, "http://")
+		if !isPlain {
+			rest, _ = strings.CutPrefix(lower, "https://")
+		}
+		if plain != (secure && isPlain) {
+			t.Fatalf("%q: %v without certificates, %v with", uri, plain, secure)
+		}
+		if secure && !strings.HasPrefix(rest, "localhost:") && !strings.HasPrefix(rest, "127.0.0.1:") && !strings.HasPrefix(rest, "[::1]:") {
 			t.Fatalf("%q is accepted", uri)
 		}
 	})
