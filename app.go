@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"chartkey/backend/secret"
 	"chartkey/backend/session"
@@ -158,6 +159,26 @@ func (a *App) InspectIssuer(iss string) (smart.Configuration, error) {
 // AcceptConnection lets a connection be used that waits for it.
 func (a *App) AcceptConnection(connectionID string) error {
 	return a.session.AcceptConnection(connectionID)
+}
+
+// ScopeAdvice gives the three sets of scopes for a registration, explained.
+func (a *App) ScopeAdvice(id string) (workstation.ScopeAdvice, error) {
+	return a.desk.ScopeAdvice(context.Background(), id)
+}
+
+// NetworkSettings gives the way from this workstation to its servers, or what a registration adds to it.
+func (a *App) NetworkSettings(registrationID string) (workstation.NetworkSettings, error) {
+	return a.desk.NetworkSettings(context.Background(), registrationID)
+}
+
+// SetProxy changes the workstation's proxy.
+func (a *App) SetProxy(in workstation.ProxyInput) error {
+	return a.desk.SetProxy(context.Background(), in)
+}
+
+// LocalHTTPS tells how https on this computer stands.
+func (a *App) LocalHTTPS() (workstation.LocalHTTPS, error) {
+	return a.desk.LocalHTTPS(context.Background(), os.Getenv)
 }
 
 // SeatPage tells who acts at this workstation and who else could, and the policy.

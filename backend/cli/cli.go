@@ -41,13 +41,14 @@ var notReady = []string{
 	"keyring-unavailable", "keyring-locked", "keyring-entry-missing", "keyring-entry-mismatch", "keyring-timeout",
 	"passphrase-needed", "passphrase-wrong", "passphrase-file", "vault-locked", "vault-damaged", "vault-missing", "vault-busy", "vault-too-new",
 	"passcode-needed", "passcode-wrong", "passcode-delayed", "passcode-not-set", "passcode-file",
+	"localhost-authority-missing", "localhost-authority-expired", "localhost-authority-unusable", "certutil-missing", "certutil-failed", "browser-store-missing",
 	"ports-taken", "port-taken", "launch-port-taken", "listener-off", "window-failed",
 }
 
 // invalidInput are the faults of what was entered.
 var invalidInput = []string{
 	"usage", "invalid-registration", "invalid-scopes", "invalid-audience", "invalid-layer", "invalid-revoke", "invalid-secret-source", "invalid-clients",
-	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "redirect-uri-unsupported", "redirect-uri-missing", "user-not-found", "user-exists", "invalid-user", "own-profile", "invalid-policy", "invalid-format", "audit-anchor-invalid", "passcode-too-short", "passcode-unusable", "passcode-exists",
+	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "redirect-uri-unsupported", "redirect-uri-missing", "user-not-found", "user-exists", "invalid-user", "own-profile", "invalid-policy", "invalid-format", "audit-anchor-invalid", "passcode-too-short", "passcode-unusable", "passcode-exists", "localhost-authority-exists",
 	"invalid-proxy", "url-invalid", "proxy-url-invalid", "proxy-url-password", "proxy-user-without-url", "certificate-file",
 	"ca-bundle-damaged", "ca-bundle-empty", "ca-bundle-expired", "ca-bundle-not-authority", "ca-bundle-not-certificates", "ca-bundle-private-key", "ca-bundle-too-large",
 	"client-certificate-expired", "client-certificate-key-encrypted", "client-certificate-mismatch", "client-certificate-no-key", "client-certificate-passphrase",
@@ -195,7 +196,7 @@ func (r *run) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	root.AddCommand(
 		r.versionCommand(), r.windowCommand(), r.demoCommand(), r.registrationCommand(), r.connectCommand(), r.statusCommand(), r.testCommand(),
-		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.listenCommand(), r.issuerCommand(), r.launchCommand(), r.acceptCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(), r.userCommand(), r.policyCommand(), r.auditCommand(), r.networkCommand(),
+		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.listenCommand(), r.issuerCommand(), r.launchCommand(), r.acceptCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(), r.userCommand(), r.policyCommand(), r.auditCommand(), r.networkCommand(), r.httpsCommand(),
 	)
 	for _, c := range allCommands(root) {
 		if strings.Contains(c.Use, "REG") {

@@ -1,6 +1,8 @@
 package loopback
 
 import (
+	"crypto/tls"
+	"errors"
 	"net/url"
 	"path"
 	"strconv"
@@ -32,6 +34,13 @@ type target struct {
 // section 7.3), a port from 1024 to 65535 and a path.
 func CheckRedirectURI(raw string) error {
 	_, err := parseTarget(raw, nil)
+	return err
+}
+
+// CheckSecureRedirectURI is CheckRedirectURI, and takes https too: a receiver
+// with certificates can answer there.
+func CheckSecureRedirectURI(raw string) error {
+	_, err := parseTarget(raw, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("no certificate") })
 	return err
 }
 

@@ -87,6 +87,13 @@ type Issuer struct {
 	DecidedAt      *int64
 }
 
+type LocalhostAuthority struct {
+	OnlyOne     int64
+	Certificate []byte
+	Key         []byte
+	CreatedAt   int64
+}
+
 type NetworkWay struct {
 	WayOf         string
 	Proxy         string

@@ -516,6 +516,18 @@ func (q *Queries) DeleteGrantsOfProfile(ctx context.Context, profileID string) e
 	return err
 }
 
+const deleteLocalhostAuthority = `-- name: DeleteLocalhostAuthority :execrows
+DELETE FROM localhost_authority
+`
+
+func (q *Queries) DeleteLocalhostAuthority(ctx context.Context) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deleteLocalhostAuthority)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const deleteNetworkWay = `-- name: DeleteNetworkWay :exec
 DELETE FROM network_way WHERE way_of = ?
 `
@@ -1103,6 +1115,23 @@ func (q *Queries) LatestLaunchGrant(ctx context.Context, arg LatestLaunchGrantPa
 	return i, err
 }
 
+const localhostAuthority = `-- name: LocalhostAuthority :one
+SELECT certificate, key, created_at FROM localhost_authority
+`
+
+type LocalhostAuthorityRow struct {
+	Certificate []byte
+	Key         []byte
+	CreatedAt   int64
+}
+
+func (q *Queries) LocalhostAuthority(ctx context.Context) (LocalhostAuthorityRow, error) {
+	row := q.db.QueryRowContext(ctx, localhostAuthority)
+	var i LocalhostAuthorityRow
+	err := row.Scan(&i.Certificate, &i.Key, &i.CreatedAt)
+	return i, err
+}
+
 const networkWay = `-- name: NetworkWay :one
 SELECT way_of, proxy, proxy_password, authorities, client_chain, client_key, updated_at FROM network_way WHERE way_of = ?
 `
@@ -1537,6 +1566,22 @@ func (q *Queries) SaveDiscovery(ctx context.Context, arg SaveDiscoveryParams) er
 		arg.FetchedAt,
 		arg.ExpiresAt,
 	)
+	return err
+}
+
+const saveLocalhostAuthority = `-- name: SaveLocalhostAuthority :exec
+INSERT INTO localhost_authority (only_one, certificate, key, created_at) VALUES (1, ?, ?, ?)
+ON CONFLICT (only_one) DO UPDATE SET certificate = excluded.certificate, key = excluded.key, created_at = excluded.created_at
+`
+
+type SaveLocalhostAuthorityParams struct {
+	Certificate []byte
+	Key         []byte
+	CreatedAt   int64
+}
+
+func (q *Queries) SaveLocalhostAuthority(ctx context.Context, arg SaveLocalhostAuthorityParams) error {
+	_, err := q.db.ExecContext(ctx, saveLocalhostAuthority, arg.Certificate, arg.Key, arg.CreatedAt)
 	return err
 }
 

@@ -205,6 +205,9 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 	}
 	in.timeout = min(in.timeout, MaxConnectTimeout)
 	in.notes = scopeNotes(in)
+	if err := w.prepareHTTPS(ctx, redirectURIs(in.reg)...); err != nil {
+		return nil, err
+	}
 	// The sign-in outlives the call that began it, and ends by its own clock.
 	loginCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	login := &Login{end: end, back: make(chan struct{}), done: make(chan struct{}), kind: in.kind, who: in.who}

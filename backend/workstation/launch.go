@@ -92,7 +92,7 @@ func (w *Workstation) saveLaunchSettings(ctx context.Context, who *seat, s Launc
 	if s.URL == "" {
 		s.URL = DefaultLaunchURL
 	}
-	if err := checkLaunchURL(s.URL); err != nil {
+	if err := w.checkLaunchURL(s.URL); err != nil {
 		return err
 	}
 	text, err := json.Marshal(s)
@@ -108,8 +108,8 @@ func (w *Workstation) saveLaunchSettings(ctx context.Context, who *seat, s Launc
 	})
 }
 
-func checkLaunchURL(launchURL string) error {
-	if err := loopback.CheckRedirectURI(launchURL); err != nil {
+func (w *Workstation) checkLaunchURL(launchURL string) error {
+	if err := w.receiver.CheckRedirectURI(launchURL); err != nil {
 		return fault.Newf("invalid-launch-url", "Use an address of this computer with a port from 1024 to 65535 and a path, such as "+DefaultLaunchURL+".",
 			"%s cannot be listened at.", network.Clean(launchURL, 200)).Because(err)
 	}
@@ -165,11 +165,14 @@ func (w *Workstation) ListenForLaunches(ctx context.Context, launchURL string, s
 		unknown: rate.NewLimiter(unknownPerSecond, unknownBurst), unattended: rate.NewLimiter(unattendedPerSecond, unattendedBurst),
 		refusals: rate.NewLimiter(refusedPerSecond, refusedBurst),
 	}
-	if err := checkLaunchURL(launchURL); err != nil {
+	if err := w.checkLaunchURL(launchURL); err != nil {
+		return nil, err
+	}
+	if err := w.prepareHTTPS(ctx, launchURL); err != nil {
 		return nil, err
 	}
 	var err error
-	l.listener, err = loopback.ListenLaunch(ctx, launchURL, func(reason string) {
+	l.listener, err = loopback.ListenSecureLaunch(ctx, launchURL, w.localCertificate, func(reason string) {
 		w.log.Warn("a request to the launch listener was refused", "reason", reason)
 	}, l.answer)
 	if err != nil {

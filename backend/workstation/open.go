@@ -20,6 +20,7 @@ import (
 
 	"chartkey/backend/audit"
 	"chartkey/backend/fault"
+	"chartkey/backend/localca"
 	"chartkey/backend/loopback"
 	"chartkey/backend/network"
 	"chartkey/backend/secret"
@@ -114,6 +115,9 @@ type Workstation struct {
 	waysMu      sync.Mutex // protects the one below
 	ways        map[string]*way
 
+	issuerMu sync.Mutex // protects the one below
+	issuer   *localca.Issuer
+
 	// These have locks of their own.
 	backoff  backoff
 	renewing turns
@@ -148,6 +152,7 @@ func Open(ctx context.Context, o Options) (*Workstation, error) {
 	w.smart = &smart.Client{HTTP: w.http, Now: w.now}
 	w.systemProxy, w.ways = network.NewSystemProxy(w.now), map[string]*way{}
 	w.receiver = loopback.NewReceiver(w.now)
+	w.receiver.Certificates = w.localCertificate
 	var err error
 	if w.store, err = store.Open(ctx, o.Home); err != nil {
 		return nil, err

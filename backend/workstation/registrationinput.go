@@ -293,7 +293,7 @@ func (in RegistrationInput) check(secretSet bool) []FieldProblem {
 	out = append(out, in.checkOwnScopes(own)...)
 	seen := map[string]bool{}
 	for _, uri := range in.RedirectURIs {
-		if err := loopback.CheckRedirectURI(uri); err != nil {
+		if err := loopback.CheckSecureRedirectURI(uri); err != nil {
 			f := fault.From(err)
 			bad("redirect_uris", f.Message, f.Advice)
 		}
@@ -426,6 +426,14 @@ func (w *Workstation) examine(ctx context.Context, id string, in RegistrationInp
 		in = in.keeping(old)
 	}
 	problems = append(problems, in.check(len(old.ClientSecret) > 0)...)
+	if slices.ContainsFunc(in.RedirectURIs, isHTTPS) {
+		if _, _, ok, err := w.localAuthority(ctx); err != nil {
+			return in, old, nil, err
+		} else if !ok {
+			f := noAuthority()
+			problems = append(problems, FieldProblem{"redirect_uris", "notice", f.Message, f.Advice})
+		}
+	}
 	if in.ClientSecretAction == SecretKeep && len(old.ClientSecret) > 0 && in.movesFrom(old) {
 		// A write-only secret must not be readable by pointing its registration at another server.
 		problems = append(problems, FieldProblem{"client_secret", "error", "The stored client secret is for another server or client ID.", "Enter the secret that belongs to these, or remove it."})

@@ -45,6 +45,7 @@ var rights = map[string]right{
 	"ActAs": anybody, "Seat": anybody, "Profiles": anybody, "Unlock": anybody, "Lock": anybody, "LockEverywhere": anybody, "LockedElsewhere": anybody,
 	"AddProfile": adminOnly, "RemoveProfile": adminOnly, "ResetPasscode": adminOnly, "RevokeConnections": adminOnly, "ChangePasscode": anybody,
 
+	"LocalHTTPS": anybody, "EnableLocalHTTPS": adminOnly, "TrustLocalHTTPS": adminOnly, "DisableLocalHTTPS": adminOnly,
 	"NetworkSettings": anybody, "Route": signedIn, "SetProxy": adminOnly, "SetAuthorities": adminOnly, "SetClientCertificate": adminOnly,
 	"Policy": anybody, "SetPolicy": adminOnly,
 	"AuditLog": adminOnly, "VerifyAudit": adminOnly, "ExportAudit": adminOnly, "Retain": adminOnly, "ResealAudit": adminOnly,

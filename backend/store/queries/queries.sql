@@ -285,3 +285,13 @@ SET proxy = excluded.proxy, proxy_password = excluded.proxy_password, authoritie
 
 -- name: DeleteNetworkWay :exec
 DELETE FROM network_way WHERE way_of = ?;
+
+-- name: LocalhostAuthority :one
+SELECT certificate, key, created_at FROM localhost_authority;
+
+-- name: SaveLocalhostAuthority :exec
+INSERT INTO localhost_authority (only_one, certificate, key, created_at) VALUES (1, ?, ?, ?)
+ON CONFLICT (only_one) DO UPDATE SET certificate = excluded.certificate, key = excluded.key, created_at = excluded.created_at;
+
+-- name: DeleteLocalhostAuthority :execrows
+DELETE FROM localhost_authority;

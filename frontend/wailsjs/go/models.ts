@@ -179,6 +179,31 @@ export namespace fhir {
 
 }
 
+export namespace localca {
+	
+	export class Instruction {
+	    for: string;
+	    trust: string[];
+	    remove: string[];
+	    administrator: boolean;
+	    note: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Instruction(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.for = source["for"];
+	        this.trust = source["trust"];
+	        this.remove = source["remove"];
+	        this.administrator = source["administrator"];
+	        this.note = source["note"];
+	    }
+	}
+
+}
+
 export namespace main {
 	
 	export class AboutInfo {
@@ -199,6 +224,52 @@ export namespace main {
 	        this.tags = source["tags"];
 	        this.go = source["go"];
 	        this.data_folder = source["data_folder"];
+	    }
+	}
+
+}
+
+export namespace network {
+	
+	export class CertificateInfo {
+	    subject: string;
+	    issuer: string;
+	    not_before: string;
+	    not_after: string;
+	    fingerprint: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new CertificateInfo(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.subject = source["subject"];
+	        this.issuer = source["issuer"];
+	        this.not_before = source["not_before"];
+	        this.not_after = source["not_after"];
+	        this.fingerprint = source["fingerprint"];
+	    }
+	}
+
+}
+
+export namespace scope {
+	
+	export class Difference {
+	    less: string[];
+	    more: string[];
+	    alike: string[];
+	
+	    static createFrom(source: any = {}) {
+	        return new Difference(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.less = source["less"];
+	        this.more = source["more"];
+	        this.alike = source["alike"];
 	    }
 	}
 
@@ -1100,6 +1171,42 @@ export namespace smart {
 
 export namespace workstation {
 	
+	export class BrowserStore {
+	    kind: string;
+	    folder: string;
+	    trusted: boolean;
+	    error?: fault.Error;
+	
+	    static createFrom(source: any = {}) {
+	        return new BrowserStore(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.kind = source["kind"];
+	        this.folder = source["folder"];
+	        this.trusted = source["trusted"];
+	        this.error = this.convertValues(source["error"], fault.Error);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
 	export class Check {
 	    id: string;
 	    layer: string;
@@ -1358,6 +1465,60 @@ export namespace workstation {
 	        this.advice = source["advice"];
 	    }
 	}
+	export class GrantedScope {
+	    scope: string;
+	    meaning: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new GrantedScope(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.scope = source["scope"];
+	        this.meaning = source["meaning"];
+	    }
+	}
+	export class GrantedScopes {
+	    connection_id: string;
+	    kind: string;
+	    connected_at: string;
+	    requested: string[];
+	    granted: GrantedScope[];
+	    difference: scope.Difference;
+	
+	    static createFrom(source: any = {}) {
+	        return new GrantedScopes(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.connection_id = source["connection_id"];
+	        this.kind = source["kind"];
+	        this.connected_at = source["connected_at"];
+	        this.requested = source["requested"];
+	        this.granted = this.convertValues(source["granted"], GrantedScope);
+	        this.difference = this.convertValues(source["difference"], scope.Difference);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
 	export class Issuer {
 	    issuer: string;
 	    received: string;
@@ -1424,6 +1585,42 @@ export namespace workstation {
 	        this.url = source["url"];
 	    }
 	}
+	export class LocalHTTPS {
+	    authority?: network.CertificateInfo;
+	    file: string;
+	    browsers: BrowserStore[];
+	    instructions: localca.Instruction[];
+	
+	    static createFrom(source: any = {}) {
+	        return new LocalHTTPS(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.authority = this.convertValues(source["authority"], network.CertificateInfo);
+	        this.file = source["file"];
+	        this.browsers = this.convertValues(source["browsers"], BrowserStore);
+	        this.instructions = this.convertValues(source["instructions"], localca.Instruction);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
 	export class LoginInfo {
 	    id: string;
 	    registration_id: string;
@@ -1447,6 +1644,60 @@ export namespace workstation {
 	        this.started_at = source["started_at"];
 	        this.expires_at = source["expires_at"];
 	    }
+	}
+	export class ProxySettings {
+	    mode: string;
+	    url: string;
+	    user: string;
+	    password: string;
+	    except: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new ProxySettings(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.mode = source["mode"];
+	        this.url = source["url"];
+	        this.user = source["user"];
+	        this.password = source["password"];
+	        this.except = source["except"];
+	    }
+	}
+	export class NetworkSettings {
+	    proxy: ProxySettings;
+	    authorities: network.CertificateInfo[];
+	    client_certificate?: network.CertificateInfo;
+	
+	    static createFrom(source: any = {}) {
+	        return new NetworkSettings(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.proxy = this.convertValues(source["proxy"], ProxySettings);
+	        this.authorities = this.convertValues(source["authorities"], network.CertificateInfo);
+	        this.client_certificate = this.convertValues(source["client_certificate"], network.CertificateInfo);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
 	}
 	
 	export class Policy {
@@ -1522,6 +1773,29 @@ export namespace workstation {
 		    }
 		    return a;
 		}
+	}
+	
+	export class ProxyInput {
+	    mode: string;
+	    url: string;
+	    user: string;
+	    password_action: string;
+	    password: string;
+	    except: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new ProxyInput(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.mode = source["mode"];
+	        this.url = source["url"];
+	        this.user = source["user"];
+	        this.password_action = source["password_action"];
+	        this.password = source["password"];
+	        this.except = source["except"];
+	    }
 	}
 	
 	export class Registration {
@@ -1612,6 +1886,114 @@ export namespace workstation {
 	        this.access_period_rolling = source["access_period_rolling"];
 	    }
 	}
+	export class ScopeLine {
+	    scope: string;
+	    meaning: string;
+	    supported: string;
+	    supported_reason: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new ScopeLine(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.scope = source["scope"];
+	        this.meaning = source["meaning"];
+	        this.supported = source["supported"];
+	        this.supported_reason = source["supported_reason"];
+	    }
+	}
+	export class ScopeSet {
+	    context: string;
+	    asked: boolean;
+	    default: boolean;
+	    scopes: ScopeLine[];
+	    warnings: string[];
+	
+	    static createFrom(source: any = {}) {
+	        return new ScopeSet(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.context = source["context"];
+	        this.asked = source["asked"];
+	        this.default = source["default"];
+	        this.scopes = this.convertValues(source["scopes"], ScopeLine);
+	        this.warnings = source["warnings"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class ScopeAdvice {
+	    registration_id: string;
+	    registration_name: string;
+	    audience: string;
+	    scopes_default: boolean;
+	    offline_access: boolean;
+	    patient_needed: boolean;
+	    version: number;
+	    version_reason: string;
+	    sets: ScopeSet[];
+	    warnings: string[];
+	    granted?: GrantedScopes;
+	
+	    static createFrom(source: any = {}) {
+	        return new ScopeAdvice(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.registration_id = source["registration_id"];
+	        this.registration_name = source["registration_name"];
+	        this.audience = source["audience"];
+	        this.scopes_default = source["scopes_default"];
+	        this.offline_access = source["offline_access"];
+	        this.patient_needed = source["patient_needed"];
+	        this.version = source["version"];
+	        this.version_reason = source["version_reason"];
+	        this.sets = this.convertValues(source["sets"], ScopeSet);
+	        this.warnings = source["warnings"];
+	        this.granted = this.convertValues(source["granted"], GrantedScopes);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	
+	
 	export class SeatStatus {
 	    profile_id: string;
 	    profile: string;

@@ -44,7 +44,11 @@ export function InspectIssuer(arg1:string):Promise<smart.Configuration>;
 
 export function LaunchesPage():Promise<session.LaunchesPage>;
 
+export function LocalHTTPS():Promise<workstation.LocalHTTPS>;
+
 export function Lock():Promise<void>;
+
+export function NetworkSettings(arg1:string):Promise<workstation.NetworkSettings>;
 
 export function OpenAgain(arg1:string):Promise<void>;
 
@@ -88,11 +92,15 @@ export function SandboxStop():Promise<session.SandboxStatus>;
 
 export function SaveRegistration(arg1:string,arg2:workstation.RegistrationInput):Promise<session.Saved>;
 
+export function ScopeAdvice(arg1:string):Promise<workstation.ScopeAdvice>;
+
 export function SeatPage():Promise<session.SeatPage>;
 
 export function SetLaunchListener(arg1:boolean,arg2:string):Promise<session.LaunchesPage>;
 
 export function SetPolicy(arg1:workstation.Policy):Promise<void>;
+
+export function SetProxy(arg1:workstation.ProxyInput):Promise<void>;
 
 export function StartTest(arg1:string,arg2:string):Promise<void>;
 

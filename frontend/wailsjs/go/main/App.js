@@ -78,8 +78,16 @@ export function LaunchesPage() {
   return window['go']['main']['App']['LaunchesPage']();
 }
 
+export function LocalHTTPS() {
+  return window['go']['main']['App']['LocalHTTPS']();
+}
+
 export function Lock() {
   return window['go']['main']['App']['Lock']();
+}
+
+export function NetworkSettings(arg1) {
+  return window['go']['main']['App']['NetworkSettings'](arg1);
 }
 
 export function OpenAgain(arg1) {
@@ -166,6 +174,10 @@ export function SaveRegistration(arg1, arg2) {
   return window['go']['main']['App']['SaveRegistration'](arg1, arg2);
 }
 
+export function ScopeAdvice(arg1) {
+  return window['go']['main']['App']['ScopeAdvice'](arg1);
+}
+
 export function SeatPage() {
   return window['go']['main']['App']['SeatPage']();
 }
@@ -176,6 +188,10 @@ export function SetLaunchListener(arg1, arg2) {
 
 export function SetPolicy(arg1) {
   return window['go']['main']['App']['SetPolicy'](arg1);
+}
+
+export function SetProxy(arg1) {
+  return window['go']['main']['App']['SetProxy'](arg1);
 }
 
 export function StartTest(arg1, arg2) {
