@@ -50,7 +50,7 @@ func (p *port) refuse(w http.ResponseWriter, reason string) {
 	if hear := p.receiver.OnRefused; hear != nil {
 		hear(reason)
 	}
-	show(w, refusals[reason].status, refusals[reason].page)
+	p.show(w, refusals[reason].status, refusals[reason].page)
 }
 
 // ServeHTTP answers one request. A browser that was lured to this port under
@@ -75,7 +75,7 @@ func (p *port) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 			p.refuse(w, refusedPath)
 			return
 		}
-		show(w, http.StatusOK, page)
+		p.show(w, http.StatusOK, page)
 	default:
 		p.callback(w, q, host+path)
 	}

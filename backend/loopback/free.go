@@ -16,7 +16,7 @@ func (r *Receiver) Free(ctx context.Context, redirectURIs []string) []string {
 		if p := r.ports[t.port]; p != nil && p.secure != t.secure {
 			continue
 		} else if p == nil {
-			listeners, err := bind(ctx, t.port)
+			listeners, err := r.bind(ctx, t.port)
 			if err != nil {
 				continue
 			}

@@ -56,7 +56,7 @@ type result struct {
 // listen binds number on the loopback addresses and serves it, with https where
 // secure. Receiver.mu is held.
 func (r *Receiver) listen(ctx context.Context, number int, secure bool) (*port, error) {
-	listeners, err := bind(ctx, number)
+	listeners, err := r.bind(ctx, number)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +88,18 @@ func (r *Receiver) listen(ctx context.Context, number int, secure bool) (*port, 
 	}
 	r.ports[number] = p
 	return p, nil
+}
+
+// bind is the function of that name; number 0 is the place of HandOver.
+func (r *Receiver) bind(ctx context.Context, number int) ([]net.Listener, error) {
+	if number != handOverPort {
+		return bind(ctx, number)
+	}
+	l, err := listenHandOver(ctx, r.HandOver)
+	if err != nil {
+		return nil, err
+	}
+	return []net.Listener{l}, nil
 }
 
 // bind takes number on both loopback addresses. If another program has it on

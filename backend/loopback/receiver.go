@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +45,10 @@ type Receiver struct {
 	// came: certificate-refused (the browser does not trust it), not-https. It
 	// must not block.
 	OnRefused func(reason string)
+	// HandOver, if set before the first Begin, is where another process of this
+	// account hands over the callback of AppRedirectURI: a socket's file, whose
+	// folder only this account may enter.
+	HandOver string
 	// Certificates, if set before the first Begin, lets redirect URIs be https.
 	Certificates Certificates
 
@@ -144,16 +147,16 @@ func (r *Receiver) reserve(ctx context.Context, targets []target) (*Login, error
 		if p == nil {
 			var err error
 			if p, err = r.listen(ctx, t.port, t.secure); err != nil {
-				taken = append(taken, strconv.Itoa(t.port))
+				taken = append(taken, portName(t.port))
 				continue
 			}
 		}
 		if p.secure != t.secure {
-			mixed = append(mixed, strconv.Itoa(t.port))
+			mixed = append(mixed, portName(t.port))
 			continue
 		}
 		if t.v6 && !p.v6 {
-			taken = append(taken, strconv.Itoa(t.port))
+			taken = append(taken, portName(t.port))
 			r.settle(p)
 			continue
 		}

@@ -64,6 +64,13 @@ func parseTarget(raw string, certificates Certificates) (target, error) {
 	if err != nil || u.Scheme == "" {
 		return invalid("The redirect URI is not a complete address.")
 	}
+	if strings.EqualFold(u.Scheme, AppScheme) {
+		// To the letter, as servers compare it; what would be a path is none.
+		if raw != AppRedirectURI {
+			return unsupported("Of the addresses with Chartkey's own scheme, only " + AppRedirectURI + " is answered.")
+		}
+		return target{uri: raw, host: AppScheme, path: "/callback"}, nil
+	}
 	switch host := strings.ToLower(u.Hostname()); {
 	case u.Scheme == "https" && isLoopback(host) && certificates == nil:
 		return unsupported("A redirect URI with https on this computer needs a certificate for localhost, which Chartkey does not have.")

@@ -47,7 +47,7 @@ func TestWhichRedirectURIsAreReceived(t *testing.T) {
 		{"http://localhost:65536/callback", "redirect-uri-port"},
 		{"http://localhost:08765/callback", "redirect-uri-port"},
 		{"https://localhost:8765/callback", "redirect-uri-unsupported"},
-		{"chartkey://callback", "redirect-uri-unsupported"},
+		{"chartkey://elsewhere", "redirect-uri-unsupported"},
 		{"org.example.chartkey:/callback", "redirect-uri-unsupported"},
 	} {
 		err := loopback.CheckRedirectURI(c.uri)

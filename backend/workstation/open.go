@@ -153,6 +153,7 @@ func Open(ctx context.Context, o Options) (*Workstation, error) {
 	w.systemProxy, w.ways = network.NewSystemProxy(w.now), map[string]*way{}
 	w.receiver = loopback.NewReceiver(w.now)
 	w.receiver.Certificates = w.localCertificate
+	w.receiver.HandOver = filepath.Join(o.Home, handOverFile)
 	var err error
 	if w.store, err = store.Open(ctx, o.Home); err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ var rights = map[string]right{
 	"SaveRegistration": adminOnly, "RemoveRegistration": adminOnly,
 
 	"Statuses": anybody, "Status": anybody, "LaunchStatuses": anybody, "LatestReport": anybody,
-	"BeginConnect": signedIn, "Login": anybody, "LoginOf": anybody, "AcceptConnection": signedIn,
+	"BeginConnect": signedIn, "Login": anybody, "DeliverCallback": anybody, "LoginOf": anybody, "AcceptConnection": signedIn,
 	"Test": signedIn, "Refresh": signedIn, "RefreshDue": signedIn, "Disconnect": signedIn, "Read": signedIn, "ReadPages": signedIn,
 
 	"ClientKeys": anybody, "KeySet": anybody, "PublicKey": signedIn,
