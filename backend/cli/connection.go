@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/report"
 	"chartkey/backend/workstation"
 
 	"github.com/spf13/cobra"
@@ -186,24 +188,46 @@ func (r *run) allStatus(ctx context.Context, w *workstation.Workstation) error {
 }
 
 func (r *run) testCommand() *cobra.Command {
-	var layer string
+	var layer, format string
 	cmd := &cobra.Command{
-		Use: "test REG", Short: "Test the configuration, and a real read with the stored grant", Args: exactArgs("a registration"), Example: "  chartkey test Sandbox\n  chartkey test Sandbox --layer configuration --json",
+		Use: "test REG", Short: "Test the configuration, and a real read with the stored grant", Args: exactArgs("a registration"), Example: "  chartkey test Sandbox\n  chartkey test Sandbox --layer configuration --json\n  chartkey test Sandbox --format junit > chartkey.xml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
-				report, err := w.Test(cmd.Context(), args[0], workstation.Layer(layer), nil)
+				if format != "" && !slices.Contains(report.Formats(), format) {
+					return report.Write(io.Discard, format, report.Document{})
+				}
+				found, err := w.Test(cmd.Context(), args[0], workstation.Layer(layer), nil)
 				if err != nil {
 					return err
 				}
-				if err := r.out.report(report); err != nil {
+				if format == "" {
+					err = r.out.report(found)
+				} else {
+					err = r.writeReport(cmd.Context(), w, format, found)
+				}
+				if err != nil {
 					return err
 				}
-				return testFailed(report)
+				return testFailed(found)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&layer, "layer", string(workstation.LayerAll), "configuration, live or all")
+	cmd.Flags().StringVar(&format, "format", "", "write a report that names no patient: html, markdown, json or junit")
 	return cmd
+}
+
+// writeReport writes a test as a document for others.
+func (r *run) writeReport(ctx context.Context, w *workstation.Workstation, format string, found workstation.TestReport) error {
+	reg, err := w.Registration(ctx, found.RegistrationID)
+	if err != nil {
+		return err
+	}
+	status, err := w.Status(ctx, found.RegistrationID)
+	if err != nil {
+		return err
+	}
+	return report.Write(r.Out, format, report.New(r.build.Version, time.Now(), reg, found, &status))
 }
 
 // testFailed is the fault of a report with failures: the first of them.

@@ -77,6 +77,25 @@ type Status struct {
 	Waiting *OtherAccount `json:"waiting"`
 }
 
+// Outline is a status without whom it concerns.
+type Outline struct {
+	State         State    `json:"state"`
+	ScopesGranted []string `json:"scopes_granted"`
+	ScopesNote    string   `json:"scopes_note"`
+	Refreshable   bool     `json:"refreshable"`
+	// AccessEnds says when a new sign-in will be needed, and why.
+	AccessEnds string `json:"access_ends"`
+}
+
+// Outline gives the status for people who are not to know whom it concerns.
+func (s Status) Outline() Outline {
+	o := Outline{State: s.State, ScopesGranted: s.ScopesGranted, ScopesNote: s.ScopesNote, Refreshable: s.Refreshable, AccessEnds: s.AccessEndsReason}
+	if s.AccessEndsAt != nil {
+		o.AccessEnds = s.AccessEndsAt.Format("2006-01-02 15:04 MST") + ". " + o.AccessEnds
+	}
+	return o
+}
+
 // OtherAccount is whose connection waits to be accepted.
 type OtherAccount struct {
 	ConnectionID string    `json:"connection_id"`
