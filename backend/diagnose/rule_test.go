@@ -1,0 +1,104 @@
+package diagnose
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var kebab = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+func TestEveryRuleIsWhole(t *testing.T) {
+	if n := len(table()); n < 60 {
+		t.Errorf("there are only %d rules", n)
+	}
+	seen := map[string]bool{}
+	probes := map[ProbeID]bool{"": true}
+	for _, p := range Probes() {
+		probes[p.ID] = true
+	}
+	quiet, loud := &view{}, &view{}
+	loud.Fault.Code = "x"
+	for _, r := range append(slices.Clone(table()), *lastResort(quiet), *lastResort(loud)) {
+		if !kebab.MatchString(r.id) || seen[r.id] {
+			t.Errorf("the id %q is no kebab-case word, or there twice", r.id)
+		}
+		seen[r.id] = true
+		for _, sentence := range []string{r.title, r.distinguish, r.fix.Text} {
+			if len(sentence) < 15 || !strings.HasSuffix(sentence, ".") && !strings.HasSuffix(sentence, "?") || strings.Contains(sentence, "  ") {
+				t.Errorf("%s: %q is no sentence", r.id, sentence)
+			}
+		}
+		texts := []string{r.title, r.distinguish, r.fix.Text, r.fix.Param}
+		for _, e := range append(slices.Clone(r.evidence), r.against...) {
+			texts = append(texts, e.says)
+			if !strings.HasSuffix(e.says, ".") && !strings.HasSuffix(e.says, "}") || e.words == "" {
+				t.Errorf("%s: the evidence %q is no sentence, or its condition %q has no words", r.id, e.says, e.words)
+			}
+			if !slices.Contains([]Weight{Slight, Fair, Strong, Strong + Fair, Decisive}, e.weight) {
+				t.Errorf("%s: the weight %d of %q is none of those", r.id, e.weight, e.says)
+			}
+		}
+		for _, text := range texts {
+			for _, word := range blank.FindAllString(text, -1) {
+				if name := strings.Trim(word, "{}"); vocabulary[name] == nil && name != "better-base" {
+					t.Errorf("%s: nothing stands for %s", r.id, word)
+				}
+			}
+		}
+		for _, p := range []int{r.prior.epicSandbox, r.prior.epicProduction, r.prior.otherSandbox, r.prior.otherProduction} {
+			if p < 1 || p > 9 {
+				t.Errorf("%s: the prior %d is not between 1 and 9", r.id, p)
+			}
+		}
+		if len(r.sources) == 0 || slices.Contains(r.sources, "") {
+			t.Errorf("%s has no source", r.id)
+		}
+		if !slices.Contains(Actions(), r.fix.Action) {
+			t.Errorf("%s: the action %q is none", r.id, r.fix.Action)
+		}
+		if !probes[r.probe] {
+			t.Errorf("%s: the probe %q is none", r.id, r.probe)
+		}
+		if len(r.when) == 0 && len(r.phrases) == 0 && !slices.ContainsFunc(r.evidence, func(e evidence) bool { return e.weight == Decisive }) && r.id != "unknown-failure" && r.id != "nothing-wrong" {
+			t.Errorf("%s can never be considered", r.id)
+		}
+		if len(r.stages) == 0 && r.id != "unknown-failure" && r.id != "nothing-wrong" {
+			t.Errorf("%s has no stage", r.id)
+		}
+		for _, p := range r.phrases {
+			if len(p.text) < 4 || p.text != strings.ToLower(p.text) {
+				t.Errorf("%s: the phrase %q is too short, or not in lower case", r.id, p.text)
+			}
+		}
+	}
+}
+
+func TestEveryActionAndProbeIsOfUse(t *testing.T) {
+	actions, probes := map[Action]bool{}, map[ProbeID]bool{}
+	for _, r := range table() {
+		actions[r.fix.Action] = true
+		probes[r.probe] = true
+	}
+	for _, a := range Actions() {
+		if !actions[a] {
+			t.Errorf("no rule is mended by %s", a)
+		}
+	}
+	for _, p := range Probes() {
+		if !probes[p.ID] {
+			t.Errorf("no rule asks for the probe %s", p.ID)
+		}
+		if p.Title == "" || p.Asks == "" || p.Safe == "" || len(p.Results) < 2 || p.Results[len(p.Results)-1].Result != NotTold {
+			t.Errorf("the probe %s is not whole", p.ID)
+		}
+	}
+}
+
+func TestThePriorsNeverOutweighWhatWasSeen(t *testing.T) {
+	// Nine against one is the most that priors can differ.
+	if 9-1 > int(Slight) || Slight >= Fair || int(Slight)+8 >= int(Fair)+int(Slight) || Fair >= Strong || Strong >= Decisive {
+		t.Error("a prior outweighs evidence")
+	}
+}
