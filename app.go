@@ -161,6 +161,22 @@ func (a *App) AcceptConnection(connectionID string) error {
 	return a.session.AcceptConnection(connectionID)
 }
 
+// Diagnose tells what the last failure of a registration probably is; with
+// probe, what can be asked safely is asked first.
+func (a *App) Diagnose(id string, probe bool) (workstation.Diagnosed, error) {
+	return a.session.Diagnose(id, probe)
+}
+
+// RecognizePage diagnoses by the text or the address of the EHR's error page.
+func (a *App) RecognizePage(id, pasted string) (workstation.Diagnosed, error) {
+	return a.session.RecognizePage(id, pasted)
+}
+
+// ApplyFix mends a cause where Chartkey can, and then tests the configuration.
+func (a *App) ApplyFix(id, action, param string) (workstation.Registration, error) {
+	return a.session.ApplyFix(id, action, param)
+}
+
 // ScopeAdvice gives the three sets of scopes for a registration, explained.
 func (a *App) ScopeAdvice(id string) (workstation.ScopeAdvice, error) {
 	return a.desk.ScopeAdvice(context.Background(), id)

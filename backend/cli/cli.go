@@ -48,7 +48,7 @@ var notReady = []string{
 // invalidInput are the faults of what was entered.
 var invalidInput = []string{
 	"usage", "invalid-registration", "invalid-scopes", "invalid-audience", "invalid-layer", "invalid-revoke", "invalid-secret-source", "invalid-clients",
-	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "redirect-uri-unsupported", "redirect-uri-missing", "user-not-found", "user-exists", "invalid-user", "own-profile", "invalid-policy", "invalid-format", "audit-anchor-invalid", "passcode-too-short", "passcode-unusable", "passcode-exists", "callback-invalid", "localhost-authority-exists",
+	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "redirect-uri-unsupported", "redirect-uri-missing", "user-not-found", "user-exists", "invalid-user", "own-profile", "invalid-policy", "invalid-format", "audit-anchor-invalid", "passcode-too-short", "passcode-unusable", "passcode-exists", "callback-invalid", "nothing-pasted", "localhost-authority-exists",
 	"invalid-proxy", "url-invalid", "proxy-url-invalid", "proxy-url-password", "proxy-user-without-url", "certificate-file",
 	"ca-bundle-damaged", "ca-bundle-empty", "ca-bundle-expired", "ca-bundle-not-authority", "ca-bundle-not-certificates", "ca-bundle-private-key", "ca-bundle-too-large",
 	"client-certificate-expired", "client-certificate-key-encrypted", "client-certificate-mismatch", "client-certificate-no-key", "client-certificate-passphrase",
@@ -195,7 +195,7 @@ func (r *run) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&r.user, "user", "", "act for this `user` (default: the workstation's owner)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	root.AddCommand(
-		r.versionCommand(), r.windowCommand(), r.demoCommand(), r.registrationCommand(), r.connectCommand(), r.statusCommand(), r.testCommand(),
+		r.versionCommand(), r.windowCommand(), r.demoCommand(), r.registrationCommand(), r.connectCommand(), r.statusCommand(), r.testCommand(), r.diagnoseCommand(),
 		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.listenCommand(), r.issuerCommand(), r.launchCommand(), r.acceptCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(), r.userCommand(), r.policyCommand(), r.auditCommand(), r.networkCommand(), r.httpsCommand(), r.callbackCommand(),
 	)
 	for _, c := range allCommands(root) {

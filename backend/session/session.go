@@ -457,3 +457,24 @@ func pageFault(err error) PageFault {
 	}
 	return p
 }
+
+// Diagnose tells what the last failure of a registration probably is; with
+// probe, what can be asked safely is asked first.
+func (s *Session) Diagnose(id string, probe bool) (workstation.Diagnosed, error) {
+	return s.w.Diagnose(s.ctx, id, probe)
+}
+
+// RecognizePage diagnoses by what the person sees in the browser.
+func (s *Session) RecognizePage(id, pasted string) (workstation.Diagnosed, error) {
+	return s.w.RecognizePage(s.ctx, id, pasted)
+}
+
+// ApplyFix mends a cause, and a second later tests the configuration.
+func (s *Session) ApplyFix(id, action, param string) (workstation.Registration, error) {
+	reg, err := s.w.ApplyFix(s.ctx, id, action, param)
+	if err == nil {
+		s.changed()
+		s.runTest(reg.ID, workstation.LayerConfiguration, autoTestDelay)
+	}
+	return reg, err
+}

@@ -54,6 +54,13 @@ type Discovery struct {
 	ExpiresAt     int64
 }
 
+type Failure struct {
+	RegistrationID string
+	ProfileID      string
+	Facts          []byte
+	At             int64
+}
+
 type Grant struct {
 	ID               string
 	RegistrationID   string

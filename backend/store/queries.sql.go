@@ -495,6 +495,29 @@ func (q *Queries) DeleteDataKey(ctx context.Context, owner string) error {
 	return err
 }
 
+const deleteFailure = `-- name: DeleteFailure :exec
+DELETE FROM failure WHERE registration_id = ? AND profile_id = ?
+`
+
+type DeleteFailureParams struct {
+	RegistrationID string
+	ProfileID      string
+}
+
+func (q *Queries) DeleteFailure(ctx context.Context, arg DeleteFailureParams) error {
+	_, err := q.db.ExecContext(ctx, deleteFailure, arg.RegistrationID, arg.ProfileID)
+	return err
+}
+
+const deleteFailuresOfProfile = `-- name: DeleteFailuresOfProfile :exec
+DELETE FROM failure WHERE profile_id = ?
+`
+
+func (q *Queries) DeleteFailuresOfProfile(ctx context.Context, profileID string) error {
+	_, err := q.db.ExecContext(ctx, deleteFailuresOfProfile, profileID)
+	return err
+}
+
 const deleteGrant = `-- name: DeleteGrant :execrows
 DELETE FROM grants WHERE id = ?
 `
@@ -649,6 +672,27 @@ type EndRefreshParams struct {
 func (q *Queries) EndRefresh(ctx context.Context, arg EndRefreshParams) error {
 	_, err := q.db.ExecContext(ctx, endRefresh, arg.ID, arg.ReadVersion)
 	return err
+}
+
+const failure = `-- name: Failure :one
+SELECT facts, at FROM failure WHERE registration_id = ? AND profile_id = ?
+`
+
+type FailureParams struct {
+	RegistrationID string
+	ProfileID      string
+}
+
+type FailureRow struct {
+	Facts []byte
+	At    int64
+}
+
+func (q *Queries) Failure(ctx context.Context, arg FailureParams) (FailureRow, error) {
+	row := q.db.QueryRowContext(ctx, failure, arg.RegistrationID, arg.ProfileID)
+	var i FailureRow
+	err := row.Scan(&i.Facts, &i.At)
+	return i, err
 }
 
 const findIssuer = `-- name: FindIssuer :one
@@ -1565,6 +1609,28 @@ func (q *Queries) SaveDiscovery(ctx context.Context, arg SaveDiscoveryParams) er
 		arg.Configuration,
 		arg.FetchedAt,
 		arg.ExpiresAt,
+	)
+	return err
+}
+
+const saveFailure = `-- name: SaveFailure :exec
+INSERT INTO failure (registration_id, profile_id, facts, at) VALUES (?, ?, ?, ?)
+ON CONFLICT (registration_id, profile_id) DO UPDATE SET facts = excluded.facts, at = excluded.at
+`
+
+type SaveFailureParams struct {
+	RegistrationID string
+	ProfileID      string
+	Facts          []byte
+	At             int64
+}
+
+func (q *Queries) SaveFailure(ctx context.Context, arg SaveFailureParams) error {
+	_, err := q.db.ExecContext(ctx, saveFailure,
+		arg.RegistrationID,
+		arg.ProfileID,
+		arg.Facts,
+		arg.At,
 	)
 	return err
 }

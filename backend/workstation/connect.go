@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"chartkey/backend/audit"
+	"chartkey/backend/diagnose"
 	"chartkey/backend/fault"
 	"chartkey/backend/loopback"
 	"chartkey/backend/scope"
@@ -131,7 +132,7 @@ func (l *Login) finish(s Status, err error) {
 // Faults: those of the vault, of discovery and of the ports.
 func (w *Workstation) BeginConnect(ctx context.Context, ref string, o ConnectOptions) (login *Login, err error) {
 	err = w.as(ctx, "BeginConnect", func(ctx context.Context, who *seat) error {
-		login, err = w.beginConnect(ctx, who, ref, o)
+		login, err = w.beginConnect(w.watched(ctx), who, ref, o)
 		return err
 	})
 	return login, err
@@ -165,7 +166,7 @@ func (w *Workstation) beginConnect(ctx context.Context, who *seat, ref string, o
 	}
 	cfg, err := w.discover(ctx, reg.FHIRBaseURL)
 	if err != nil {
-		return nil, w.failedConnect(ctx, who, reg.ID, err)
+		return nil, w.failedConnect(ctx, who, reg.ID, diagnose.Discovery, err)
 	}
 	return w.startLogin(ctx, signIn{who: who, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg), kind: standalone, accepted: true, anyAccount: o.AnyAccount, timeout: o.Timeout})
 }
@@ -237,12 +238,13 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 		if !login.comeBack() {
 			return ended
 		}
+		ctx = w.watched(ctx)
 		status, err := w.complete(ctx, asked, act, last, query)
 		err = adviseOnRefusal(err, last.Scopes, in.cfg)
 		if cancelled := context.Cause(loginCtx); err != nil && cancelled != nil {
 			err = cancelled // the person did it, so it is no failure of the server or the network
 		} else if err != nil && in.kind == standalone && fault.Code(err) != codeAccountChanged {
-			err = w.failedConnect(ctx, in.who, in.reg.ID, err)
+			err = w.failedConnect(ctx, in.who, in.reg.ID, diagnose.Token, err)
 		}
 		err = act.end(ctx, err)
 		login.finish(status, err)
@@ -251,7 +253,7 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 	if err != nil {
 		end(nil)
 		if in.kind == standalone {
-			err = w.failedConnect(ctx, in.who, in.reg.ID, err)
+			err = w.failedConnect(ctx, in.who, in.reg.ID, diagnose.Authorize, err)
 		}
 		return nil, act.end(ctx, err)
 	}
@@ -283,7 +285,7 @@ func (w *Workstation) supervise(ctx context.Context, login *Login, act *action, 
 	if login.giveUp() {
 		if err = context.Cause(ctx); err == nil {
 			if err = timedOut(timeout); login.kind == standalone {
-				err = w.failedConnect(ctx, login.who, login.RegistrationID, err)
+				err = w.failedConnect(ctx, login.who, login.RegistrationID, diagnose.Authorize, err)
 			}
 		}
 		err = act.end(ctx, err)
@@ -342,7 +344,8 @@ func (w *Workstation) LoginOf(registrationID string) *LoginInfo {
 }
 
 // failedConnect keeps the failure for the status, and gives it back.
-func (w *Workstation) failedConnect(ctx context.Context, who *seat, registrationID string, cause error) error {
+func (w *Workstation) failedConnect(ctx context.Context, who *seat, registrationID string, during diagnose.Stage, cause error) error {
+	w.keepFailure(ctx, who.profile, registrationID, during, diagnose.RequestFacts{}, cause)
 	if err := w.recordConnectFailure(context.WithoutCancel(ctx), who, registrationID, cause); err != nil {
 		w.log.Warn("the failed sign-in could not be recorded", "error", err)
 	}
@@ -470,6 +473,7 @@ func (w *Workstation) storeGrant(ctx context.Context, in signIn, act *action, as
 		return "", err
 	}
 	w.live.note(id, 1, answer)
+	w.forgetFailure(ctx, owner, reg.ID)
 	if changed && in.kind == standalone {
 		return id, accountChanged(before, account, id)
 	}

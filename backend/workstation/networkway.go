@@ -86,6 +86,7 @@ func (w *Workstation) to(ctx context.Context, base string) (*way, error) {
 	if err != nil {
 		return nil, err
 	}
+	client.Transport = observing{client.Transport}
 	fresh := &way{stamp: stamp, http: client, smart: &smart.Client{HTTP: client, Now: w.now}}
 	w.waysMu.Lock()
 	defer w.waysMu.Unlock()

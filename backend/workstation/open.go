@@ -38,7 +38,7 @@ type Options struct {
 	Home string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// HTTP reaches servers; nil is a hardened client for each, by the settings of the network.
+	// HTTP reaches servers; its transport is wrapped. nil is a hardened client for each, by the settings of the network.
 	HTTP *http.Client
 	// Passphrase is asked where the vault has no usable keyring; nil, or a
 	// passphrase-needed fault, means that nobody can be asked.
@@ -148,6 +148,12 @@ func Open(ctx context.Context, o Options) (*Workstation, error) {
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
+	}
+	if w.http != nil {
+		if w.http.Transport == nil {
+			w.http.Transport = http.DefaultTransport
+		}
+		w.http.Transport = observing{w.http.Transport}
 	}
 	w.smart = &smart.Client{HTTP: w.http, Now: w.now}
 	w.systemProxy, w.ways = network.NewSystemProxy(w.now), map[string]*way{}

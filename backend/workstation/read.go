@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 
+	"chartkey/backend/audit"
+	"chartkey/backend/diagnose"
 	"chartkey/backend/fault"
 	"chartkey/backend/fhir"
 	"chartkey/backend/store"
@@ -55,9 +57,14 @@ func (w *Workstation) withGrant(ctx context.Context, who *seat, ref, path string
 	if err != nil {
 		return err
 	}
-	return w.recorded(ctx, who.profile, readEntry(reg, c, path), func(ctx context.Context, _ *action) error {
+	ctx, entry := w.watched(ctx), readEntry(reg, c, path)
+	err = w.recorded(ctx, who.profile, entry, func(ctx context.Context, _ *action) error {
 		return w.tokens(reg, g).use(ctx, func(client *fhir.Client) error { return do(ctx, client) })
 	})
+	if err != nil {
+		w.keepFailure(ctx, who.profile, reg.ID, diagnose.FHIR, diagnose.RequestFacts{Resource: entry.Resource, Search: entry.Detail == audit.DetailSearch}, err)
+	}
+	return err
 }
 
 // tokenSource gives a grant's token to one operation.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chartkey/backend/audit"
+	"chartkey/backend/diagnose"
 	"chartkey/backend/fault"
 	"chartkey/backend/network"
 	"chartkey/backend/scope"
@@ -133,6 +134,7 @@ func notAccepted() *fault.Error {
 // twice costs the whole grant (RFC 9700 section 4.14). Who waited finds the
 // version gone up and takes what the other one stored.
 func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, error) {
+	ctx = w.watched(ctx)
 	leave, err := w.renewing.enter(ctx, g.ID)
 	if err != nil {
 		return g, err
@@ -236,6 +238,7 @@ func (w *Workstation) trade(ctx context.Context, act *action, client *smart.Clie
 		return g, w.renewalFailed(ctx, g, ended, err)
 	}
 	w.backoff.forget(g.ID)
+	w.forgetFailure(ctx, g.ProfileID, reg.ID)
 	// From here on the old refresh token may be spent: the answer is stored even if the caller has gone.
 	return w.storeRenewal(context.WithoutCancel(ctx), act, reg, g, answer)
 }
@@ -262,6 +265,9 @@ func (w *Workstation) clearIntent(ctx context.Context, g store.Grant) {
 
 // renewalFailed keeps why a renewal failed, and gives it back.
 func (w *Workstation) renewalFailed(ctx context.Context, g store.Grant, ended string, cause error) error {
+	if profile, err := w.store.Profile(ctx, g.ProfileID); err == nil {
+		w.keepFailure(ctx, profile, g.RegistrationID, diagnose.Refresh, diagnose.RequestFacts{}, cause)
+	}
 	if fault.From(cause).Retryable {
 		w.backoff.failed(g.ID, w.now(), cause)
 	}

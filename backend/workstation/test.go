@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"chartkey/backend/audit"
+	"chartkey/backend/diagnose"
 	"chartkey/backend/fault"
 	"chartkey/backend/fhir"
 	"chartkey/backend/scope"
@@ -72,22 +73,34 @@ type testRun struct {
 	cfg    smart.Configuration
 	report TestReport
 	each   func(Check)
+	// failure is why the first check failed, and during what.
+	failure error
+	during  diagnose.Stage
 }
 
 // outcome is what one check found.
 type outcome struct {
 	result         Result
 	detail, advice string
+	// cause is the fault behind a failure, where there is one.
+	cause error
 }
 
 func passed(format string, args ...any) outcome {
 	return outcome{result: Pass, detail: fmt.Sprintf(format, args...)}
 }
 
+func because(result Result, detail, advice string) outcome {
+	return outcome{result: result, detail: detail, advice: advice}
+}
+
 func failed(err error) outcome {
 	f := Fault(err)
-	return outcome{Fail, f.Message, f.Advice}
+	return outcome{result: Fail, detail: f.Message, advice: f.Advice, cause: f}
 }
+
+// stages are those that the checks of a test belong to.
+var stages = map[string]diagnose.Stage{"server": diagnose.Discovery, "discovery": diagnose.Discovery, "authorization": diagnose.Authorize, "token": diagnose.Refresh, "read": diagnose.FHIR}
 
 // check runs one check and reports it; it tells whether the next may rely on it.
 func (r *testRun) check(layer Layer, id, title string, do func() outcome) bool {
@@ -95,6 +108,9 @@ func (r *testRun) check(layer Layer, id, title string, do func() outcome) bool {
 	o := do()
 	c := Check{ID: id, Layer: layer, Title: title, Result: o.result, Detail: o.detail, Advice: o.advice, DurationMS: time.Since(started).Milliseconds()}
 	r.report.Checks = append(r.report.Checks, c)
+	if o.cause != nil && r.failure == nil {
+		r.failure, r.during = o.cause, stages[id]
+	}
 	if r.each != nil {
 		r.each(c)
 	}
@@ -121,7 +137,7 @@ func (w *Workstation) Test(ctx context.Context, ref string, layer Layer, each fu
 		}
 		entry := registrationEntry(audit.Test, reg)
 		entry.Detail = string(layer)
-		return w.recorded(ctx, who.profile, entry, func(ctx context.Context, act *action) error {
+		return w.recorded(w.watched(ctx), who.profile, entry, func(ctx context.Context, act *action) error {
 			report, err = w.test(ctx, who, act, reg, g, grantErr, layer, each)
 			return err
 		})
@@ -139,6 +155,11 @@ func (w *Workstation) test(ctx context.Context, who *seat, act *action, reg stor
 	}
 	if err := ctx.Err(); err != nil {
 		return r.report, fault.New("cancelled", "The test was cancelled.", "Run it again when you are ready.").Because(err)
+	}
+	if r.failure != nil {
+		w.keepFailure(ctx, who.profile, reg.ID, r.during, diagnose.RequestFacts{}, r.failure)
+	} else {
+		w.forgetFailure(ctx, who.profile.ID, reg.ID)
 	}
 	r.report.OK = !slices.ContainsFunc(r.report.Checks, func(c Check) bool { return c.Result == Fail })
 	return r.report, w.keepReport(ctx, who, r.report)
@@ -179,12 +200,12 @@ func (r *testRun) values() outcome {
 	var notices []string
 	for _, p := range in.check(len(r.reg.ClientSecret) > 0) {
 		if p.Level == "error" {
-			return outcome{Fail, p.Message, p.Advice}
+			return because(Fail, p.Message, p.Advice)
 		}
 		notices = append(notices, p.Message)
 	}
 	if len(notices) > 0 {
-		return outcome{Warning, strings.Join(notices, " "), "Compare the values with the app's page at the EHR."}
+		return because(Warning, strings.Join(notices, " "), "Compare the values with the app's page at the EHR.")
 	}
 	return passed("A %s client for %s, in the %s environment.", r.reg.ClientType, audienceWord(r.reg.Audience), r.reg.Environment)
 }
@@ -205,8 +226,8 @@ func (r *testRun) redirectPort(ctx context.Context) outcome {
 		for _, u := range uris {
 			ports = append(ports, portOf(u))
 		}
-		return outcome{Warning, "Every redirect port is taken by another program: " + strings.Join(ports, ", ") + ".",
-			"End the program that holds one of them, or register and add another redirect URI."}
+		return because(Warning, "Every redirect port is taken by another program: "+strings.Join(ports, ", ")+".",
+			"End the program that holds one of them, or register and add another redirect URI.")
 	case len(free) < len(uris):
 		return passed("A sign-in will come back to %s; %d of %d ports are taken.", free[0], len(uris)-len(free), len(uris))
 	}
@@ -225,14 +246,14 @@ func (r *testRun) server(ctx context.Context) (fhir.Capability, outcome) {
 	if err != nil {
 		f := Fault(err)
 		if strings.HasPrefix(f.Code, "fhir-") {
-			return capability, outcome{Warning, "The server answers, but not with a CapabilityStatement: " + f.Message,
-				"Check that the base URL is complete and ends where the resource types begin. " + f.Advice}
+			return capability, because(Warning, "The server answers, but not with a CapabilityStatement: "+f.Message,
+				"Check that the base URL is complete and ends where the resource types begin. "+f.Advice)
 		}
 		return capability, failed(err)
 	}
 	if !capability.IsR4() {
-		return capability, outcome{Fail, fmt.Sprintf("The server speaks FHIR %s; Chartkey needs R4 (4.x).", capability.FHIRVersion),
-			"Use the R4 base URL of the same server; it often differs in one path segment, such as DSTU2 or STU3."}
+		return capability, because(Fail, fmt.Sprintf("The server speaks FHIR %s; Chartkey needs R4 (4.x).", capability.FHIRVersion),
+			"Use the R4 base URL of the same server; it often differs in one path segment, such as DSTU2 or STU3.")
 	}
 	transport := "over TLS"
 	if u, err := url.Parse(r.reg.FHIRBaseURL); err == nil && u.Scheme == "http" {
@@ -257,7 +278,7 @@ func (r *testRun) discovery(ctx context.Context) outcome {
 	}
 	detail := fmt.Sprintf("%s: sign-in at %s.", source, cfg.AuthorizationEndpoint)
 	if len(cfg.Warnings) > 0 {
-		return outcome{Warning, detail + " " + strings.Join(cfg.Warnings, " "), "Chartkey can work with it; tell the server's operator if sign-in fails."}
+		return because(Warning, detail+" "+strings.Join(cfg.Warnings, " "), "Chartkey can work with it; tell the server's operator if sign-in fails.")
 	}
 	return passed("%s", detail)
 }
@@ -307,9 +328,9 @@ func (r *testRun) support(capability fhir.Capability) outcome {
 	}
 	switch {
 	case len(fatal) > 0:
-		return outcome{Fail, "The server does not offer " + strings.Join(fatal, "; ") + ".", "Register the app with another client type, or ask the server's operator."}
+		return because(Fail, "The server does not offer "+strings.Join(fatal, "; ")+".", "Register the app with another client type, or ask the server's operator.")
 	case len(missing) > 0:
-		return outcome{Warning, "The server does not declare " + strings.Join(missing, "; ") + ".", "Sign-in may work all the same; if it fails, this is the place to look."}
+		return because(Warning, "The server does not declare "+strings.Join(missing, "; ")+".", "Sign-in may work all the same; if it fails, this is the place to look.")
 	}
 	return passed("Client type, context, scopes and PKCE are all declared.")
 }
@@ -426,7 +447,7 @@ func (r *testRun) token(ctx context.Context, source *tokenSource) outcome {
 func (r *testRun) read(ctx context.Context, source *tokenSource, c grantContext, granted scope.Set) (fhir.Resource, string, outcome) {
 	path := liveRead(c, granted, source.g.FHIRBaseURL)
 	if path == "" {
-		return fhir.Resource{}, "", outcome{Warning, "No granted scope allows a read: " + granted.String() + ".", "Ask for a scope such as patient/Patient.rs, and choose the matching APIs at the EHR."}
+		return fhir.Resource{}, "", because(Warning, "No granted scope allows a read: "+granted.String()+".", "Ask for a scope such as patient/Patient.rs, and choose the matching APIs at the EHR.")
 	}
 	var res fhir.Resource
 	if err := source.use(ctx, func(client *fhir.Client) (err error) {
@@ -528,7 +549,7 @@ func (r *testRun) identity(ctx context.Context, g store.Grant, c grantContext, r
 		return failed(err)
 	}
 	if len(seen) == 0 {
-		return outcome{Warning, "The EHR said neither which patient nor who signed in.", "Ask for launch/patient, or for openid and fhirUser."}
+		return because(Warning, "The EHR said neither which patient nor who signed in.", "Ask for launch/patient, or for openid and fhirUser.")
 	}
 	return passed("%s.", strings.Join(seen, ", "))
 }

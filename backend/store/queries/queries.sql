@@ -295,3 +295,16 @@ ON CONFLICT (only_one) DO UPDATE SET certificate = excluded.certificate, key = e
 
 -- name: DeleteLocalhostAuthority :execrows
 DELETE FROM localhost_authority;
+
+-- name: Failure :one
+SELECT facts, at FROM failure WHERE registration_id = ? AND profile_id = ?;
+
+-- name: SaveFailure :exec
+INSERT INTO failure (registration_id, profile_id, facts, at) VALUES (?, ?, ?, ?)
+ON CONFLICT (registration_id, profile_id) DO UPDATE SET facts = excluded.facts, at = excluded.at;
+
+-- name: DeleteFailure :exec
+DELETE FROM failure WHERE registration_id = ? AND profile_id = ?;
+
+-- name: DeleteFailuresOfProfile :exec
+DELETE FROM failure WHERE profile_id = ?;

@@ -1247,6 +1247,99 @@ export namespace workstation {
 	        this.redirect_uris = source["redirect_uris"];
 	    }
 	}
+	export class LikelyCause {
+	    id: string;
+	    title: string;
+	    likelihood: string;
+	    score: number;
+	    evidence: string[];
+	    against: string[];
+	    distinguish: string;
+	    // Go type: diagnose
+	    fix: any;
+	    probe: string;
+	    sources: string[];
+	    button: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new LikelyCause(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.id = source["id"];
+	        this.title = source["title"];
+	        this.likelihood = source["likelihood"];
+	        this.score = source["score"];
+	        this.evidence = source["evidence"];
+	        this.against = source["against"];
+	        this.distinguish = source["distinguish"];
+	        this.fix = this.convertValues(source["fix"], null);
+	        this.probe = source["probe"];
+	        this.sources = source["sources"];
+	        this.button = source["button"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class Diagnosed {
+	    registration_id: string;
+	    at: string;
+	    error?: fault.Error;
+	    stage: string;
+	    causes: LikelyCause[];
+	    probed: string[];
+	    askable: string[];
+	
+	    static createFrom(source: any = {}) {
+	        return new Diagnosed(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.registration_id = source["registration_id"];
+	        this.at = source["at"];
+	        this.error = this.convertValues(source["error"], fault.Error);
+	        this.stage = source["stage"];
+	        this.causes = this.convertValues(source["causes"], LikelyCause);
+	        this.probed = source["probed"];
+	        this.askable = source["askable"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
 	export class OtherAccount {
 	    connection_id: string;
 	    fhir_user?: string;
@@ -1585,6 +1678,7 @@ export namespace workstation {
 	        this.url = source["url"];
 	    }
 	}
+	
 	export class LocalHTTPS {
 	    authority?: network.CertificateInfo;
 	    file: string;

@@ -14,6 +14,8 @@ export function ActivityPage():Promise<session.ActivityPage>;
 
 export function AddProfile(arg1:string,arg2:string,arg3:string,arg4:string):Promise<workstation.Profile>;
 
+export function ApplyFix(arg1:string,arg2:string,arg3:string):Promise<workstation.Registration>;
+
 export function ApproveIssuer(arg1:string,arg2:string):Promise<void>;
 
 export function CancelConnect(arg1:string):Promise<void>;
@@ -31,6 +33,8 @@ export function CopyLink(arg1:string):Promise<void>;
 export function CopyText(arg1:string):Promise<void>;
 
 export function Defaults(arg1:string,arg2:string,arg3:string):Promise<workstation.Defaults>;
+
+export function Diagnose(arg1:string,arg2:boolean):Promise<workstation.Diagnosed>;
 
 export function Disconnect(arg1:string):Promise<workstation.Disconnection>;
 
@@ -55,6 +59,8 @@ export function OpenAgain(arg1:string):Promise<void>;
 export function OpenExternal(arg1:string):Promise<void>;
 
 export function Overview():Promise<session.Overview>;
+
+export function RecognizePage(arg1:string,arg2:string):Promise<workstation.Diagnosed>;
 
 export function Refresh(arg1:string):Promise<workstation.Status>;
 

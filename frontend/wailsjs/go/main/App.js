@@ -18,6 +18,10 @@ export function AddProfile(arg1, arg2, arg3, arg4) {
   return window['go']['main']['App']['AddProfile'](arg1, arg2, arg3, arg4);
 }
 
+export function ApplyFix(arg1, arg2, arg3) {
+  return window['go']['main']['App']['ApplyFix'](arg1, arg2, arg3);
+}
+
 export function ApproveIssuer(arg1, arg2) {
   return window['go']['main']['App']['ApproveIssuer'](arg1, arg2);
 }
@@ -52,6 +56,10 @@ export function CopyText(arg1) {
 
 export function Defaults(arg1, arg2, arg3) {
   return window['go']['main']['App']['Defaults'](arg1, arg2, arg3);
+}
+
+export function Diagnose(arg1, arg2) {
+  return window['go']['main']['App']['Diagnose'](arg1, arg2);
 }
 
 export function Disconnect(arg1) {
@@ -100,6 +108,10 @@ export function OpenExternal(arg1) {
 
 export function Overview() {
   return window['go']['main']['App']['Overview']();
+}
+
+export function RecognizePage(arg1, arg2) {
+  return window['go']['main']['App']['RecognizePage'](arg1, arg2);
 }
 
 export function Refresh(arg1) {
