@@ -24,6 +24,14 @@ type place struct {
 	base         bool   // a FHIR base URL
 }
 
+// The bounds on what is shown of a query, a form or the headers: how many, and
+// how long in characters.
+const (
+	maxFields  = 100
+	maxField   = 2000
+	maxAddress = 4000
+)
+
 // maxPlaces bounds what is learned of discovery documents.
 const maxPlaces = 64
 
@@ -36,6 +44,11 @@ func (m *marks) learn(raw, kind string, base bool) {
 	p := place{origin(u), strings.TrimRight(u.EscapedPath(), "/"), kind, base}
 	if !slices.Contains(m.places, p) {
 		m.places = append(m.places, p)
+		for step := range strings.SplitSeq(u.Path, "/") {
+			if looksOpaque(step) && len(m.public) < 4*maxPlaces { // a tenant
+				m.public[step] = true
+			}
+		}
 	}
 }
 
@@ -106,7 +119,7 @@ func (m *marks) address(raw string) address {
 			b.WriteString(m.text(fragment))
 		}
 	}
-	out.text = m.again(b.String())
+	out.text = cut(m.again(b.String()), maxAddress)
 	return out
 }
 
@@ -122,13 +135,12 @@ func joined(list []Field) string {
 	return strings.Join(parts, "&")
 }
 
-// fhirBelow splits a path before its first step that is a resource type and
-// has a step before it, as bases have.
+// fhirBelow splits a path before its first step that is a resource type.
 func fhirBelow(path string) (before, rest string) {
 	at := 0
-	for i, step := range strings.Split(path, "/") {
-		if i > 1 && isType(step) {
-			return path[:at-1], path[at-1:]
+	for _, step := range strings.Split(path, "/") {
+		if isType(step) {
+			return path[:max(0, at-1)], path[max(0, at-1):]
 		}
 		at += len(step) + 1
 	}
@@ -138,8 +150,9 @@ func fhirBelow(path string) (before, rest string) {
 // fhirPath redacts what stands below a FHIR base (FHIR R4, "RESTful API"):
 // [type]/[id]/_history/[vid], [type]/[id]/[type of a compartment], and operations.
 func (m *marks) fhirPath(path string) (out, first string) {
-	steps := strings.Split(strings.Trim(path, "/"), "/")
 	var b strings.Builder
+	relative := path != "" && path[0] != '/' // as the links of a Bundle may be
+	steps := strings.Split(strings.Trim(path, "/"), "/")
 	kind := ""
 	for i, step := range steps {
 		if step == "" {
@@ -152,7 +165,9 @@ func (m *marks) fhirPath(path string) (out, first string) {
 		if i == 0 {
 			first = "?"
 		}
-		b.WriteByte('/')
+		if i > 0 || !relative {
+			b.WriteByte('/')
+		}
 		switch {
 		case (i == 0 || i == 2) && isType(plain), fhirWords[plain]:
 			b.WriteString(plain)
@@ -168,7 +183,7 @@ func (m *marks) fhirPath(path string) (out, first string) {
 			b.WriteString(m.text(plain))
 		}
 	}
-	if strings.HasSuffix(path, "/") {
+	if len(path) > 1 && strings.HasSuffix(path, "/") {
 		b.WriteByte('/')
 	}
 	return b.String(), first
@@ -179,6 +194,9 @@ var (
 	fhirWords = map[string]bool{"metadata": true, ".well-known": true, "smart-configuration": true, "_history": true, "_search": true}
 )
 
+// threeDigits are more than versions have.
+var threeDigits = regexp.MustCompile(`[0-9]{3}`)
+
 // steps redacts a path of which nothing is known: steps that look like
 // something random go.
 func (m *marks) steps(path string) string {
@@ -187,7 +205,7 @@ func (m *marks) steps(path string) string {
 		plain, err := url.PathUnescape(step)
 		switch {
 		case step == "":
-		case err == nil && isPlainStep(plain):
+		case err == nil && (isPlainStep(plain) || m.public[plain]):
 			steps[i] = m.scrub(plain)
 		default:
 			steps[i] = m.text(plain)
@@ -198,7 +216,7 @@ func (m *marks) steps(path string) string {
 
 // isPlainStep tells a word, a version or a short name from an id.
 func isPlainStep(step string) bool {
-	if len(step) > 60 || looksOpaque(step) || number.MatchString(step) {
+	if len(step) > 60 || looksOpaque(step) || threeDigits.MatchString(step) {
 		return false
 	}
 	return !strings.ContainsFunc(step, func(r rune) bool {
@@ -213,6 +231,9 @@ func (m *marks) parameters(raw string, isFHIR bool, resource string) []Field {
 		if pair == "" {
 			continue
 		}
+		if len(out) == maxFields {
+			return append(out, Field{"‹more›", ""})
+		}
 		name, value, _ := strings.Cut(pair, "=")
 		plainName, err := url.QueryUnescape(name)
 		if err != nil {
@@ -222,7 +243,7 @@ func (m *marks) parameters(raw string, isFHIR bool, resource string) []Field {
 		if err != nil {
 			plainValue = value
 		}
-		out = append(out, Field{m.name(plainName), m.parameter(plainName, plainValue, isFHIR, resource)})
+		out = append(out, Field{m.name(plainName), cut(m.parameter(plainName, plainValue, isFHIR, resource), maxField)})
 	}
 	return out
 }
@@ -244,7 +265,7 @@ func (m *marks) parameter(name, value string, isFHIR bool, resource string) stri
 		case base == "encounter":
 			return m.list(value, func(id string) string { return m.reference(id, Encounter) })
 		}
-		return m.list(value, m.text)
+		return m.list(value, m.private)
 	}
 	if r, ok := fieldRules[name]; ok {
 		return m.apply(r, value)
@@ -259,12 +280,12 @@ func (m *marks) parameter(name, value string, isFHIR bool, resource string) stri
 func (m *marks) list(value string, each func(string) string) string {
 	parts := strings.Split(value, ",")
 	if len(parts) > 1 {
-		m.text(value)
+		m.private(value)
 	}
 	for i, p := range parts {
 		// A code is known with its system and alone.
 		if _, code, ok := strings.Cut(p, "|"); ok && code != "" {
-			m.text(code)
+			m.private(code)
 		}
 		parts[i] = each(p)
 	}

@@ -18,7 +18,7 @@ type message struct {
 	size        int64
 	whole       bool
 	url         address
-	// open tells that a public document was asked for, without a credential.
+	// open tells that a public document was asked for, and without a credential.
 	open    bool
 	refused bool // status 400 and above
 	limit   int
@@ -41,6 +41,7 @@ func (m *marks) body(in message) (Body, facts) {
 	case kind == "application/x-www-form-urlencoded":
 		f.form, _ = url.ParseQuery(string(in.raw))
 		if !in.whole {
+			m.parameters(string(in.raw), in.url.isFHIR, in.url.fhir) // what is in it is to be known
 			out.Text, out.LeftOut = "a form, "+size(in.size), "It is larger than what is looked into."
 			return out, f
 		}
@@ -63,7 +64,7 @@ func (m *marks) body(in message) (Body, facts) {
 	}
 	n, whole, ok := parseJSON(in.raw)
 	switch {
-	case !ok && strings.Contains(kind, "json"):
+	case !ok && strings.Contains(kind, "json") && !strings.Contains(kind, "ndjson"):
 		out.Text = "not readable as JSON, " + size(in.size)
 		return out, f
 	case !ok:
@@ -76,6 +77,7 @@ func (m *marks) body(in message) (Body, facts) {
 	f.json = n
 	f.read(n)
 	if !whole || !in.whole {
+		m.value(n, nil, in.refused) // what is in it is to be known
 		out.Text = "JSON, " + size(in.size)
 		if isType(f.resourceType) {
 			out.Text = f.resourceType + ", " + size(in.size)
@@ -85,8 +87,10 @@ func (m *marks) body(in message) (Body, facts) {
 	}
 	shape := n
 	switch {
-	case in.open:
-		shape = m.open(n)
+	case in.open && f.resourceType == "":
+		shape = m.open(n, true)
+	case in.open && f.resourceType == "CapabilityStatement":
+		shape = m.open(n, false)
 	case f.resourceType != "":
 		if shape, ok = m.fhirBody(n); !ok {
 			name := "a resource of an unknown type"

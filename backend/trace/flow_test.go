@@ -21,6 +21,8 @@ import (
 	"chartkey/backend/simulator"
 	"chartkey/backend/smart"
 	"chartkey/backend/trace"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 const redirectURI = "http://localhost:18320/callback"
@@ -246,23 +248,90 @@ func (c *canaries) check(t testing.TB, tr trace.Trace) {
 
 const allScopes = "openid fhirUser launch/patient offline_access patient/*.rs"
 
-func TestASignInIsTracedWithoutASecret(t *testing.T) {
+func key(t testing.TB, alg smart.KeyAlgorithm) smart.ClientKey {
+	t.Helper()
+	k, err := smart.GenerateClientKey(alg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// knows registers a key for a preset client.
+func (e *ehr) knows(t testing.TB, id string, k smart.ClientKey) {
+	t.Helper()
+	b, err := smart.PublicKeySet(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := simulator.Client{ID: id, Type: simulator.ConfidentialAsymmetric, RedirectURIs: []string{redirectURI}, JWKS: &jose.JSONWebKeySet{}}
+	if err := json.Unmarshal(b, c.JWKS); err != nil {
+		t.Fatal(err)
+	}
+	if id == "chartkey-backend" {
+		c.RedirectURIs, c.GrantTypes, c.Scopes = nil, []string{"client_credentials"}, "system/*.rs"
+	}
+	if err := e.Register(c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func words(t testing.TB, text string) scope.Set {
+	t.Helper()
+	set, errs := scope.ParseList(text)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	return set
+}
+
+// of gives the exchanges of a kind.
+func of(tr trace.Trace, kind string) []trace.Exchange {
+	return slices.DeleteFunc(slices.Clone(tr.Exchanges), func(e trace.Exchange) bool { return e.Kind != kind })
+}
+
+func field(list []trace.Field, name string) string {
+	for _, f := range list {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+func TestASignInAndItsLifeAreTracedWithoutASecret(t *testing.T) {
+	k := key(t, smart.ES384)
 	for _, c := range []struct {
 		name string
 		auth smart.ClientAuth
 	}{
 		{"public", smart.ClientAuth{Type: smart.Public, ClientID: "chartkey-demo"}},
-		{"confidential", smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "chartkey-confidential", Secret: secret.New(simulator.SandboxSecret)}},
+		{"symmetric", smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "chartkey-confidential", Secret: secret.New(simulator.SandboxSecret)}},
+		{"symmetric, in the body", smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "chartkey-confidential", Secret: secret.New(simulator.SandboxSecret), Method: smart.AuthPost}},
+		{"asymmetric", smart.ClientAuth{Type: smart.ConfidentialAsymmetric, ClientID: "chartkey-asymmetric", Key: k}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := newEHR(t, simulator.Options{})
+			if c.auth.Type == smart.ConfidentialAsymmetric {
+				e.knows(t, c.auth.ClientID, k)
+			}
 			first := e.signIn(t, c.auth, allScopes)
 			if _, err := e.fhir.Get(t.Context(), "Patient/"+first.Context.Patient); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := e.fhir.Get(t.Context(), "Observation?category=laboratory&_count=5&patient="+first.Context.Patient); err != nil {
+			search := "Observation?category=laboratory&_count=5&_sort=-date&code=http://loinc.org|4548-4&patient=" + first.Context.Patient
+			if err := e.fhir.Pages(t.Context(), search, 0, func(json.RawMessage) error { return nil }); err != nil {
 				t.Fatal(err)
 			}
+			e.canaries.add("searched code", "loinc.org|4548-4")
+			if _, err := e.fhir.Get(t.Context(), "Patient?family=Nwosu-Adeyemi"); err != nil {
+				t.Fatal(err)
+			}
+			e.canaries.add("searched name", "Nwosu-Adeyemi")
+			if _, err := e.fhir.Get(t.Context(), "Patient/somebody-else"); err == nil {
+				t.Fatal("a stranger is read")
+			}
+			e.canaries.add("another patient", "somebody-else")
 			second, err := e.client.Refresh(t.Context(), e.cfg, c.auth, first.RefreshToken, first.Scopes)
 			if err != nil {
 				t.Fatal(err)
@@ -274,9 +343,216 @@ func TestASignInIsTracedWithoutASecret(t *testing.T) {
 			if err := e.client.Revoke(t.Context(), e.cfg, c.auth, second.RefreshToken, second.AccessToken); err != nil {
 				t.Fatal(err)
 			}
+			if _, err := e.client.Refresh(t.Context(), e.cfg, c.auth, second.RefreshToken, first.Scopes); err == nil {
+				t.Fatal("a revoked token is renewed")
+			}
 			e.recorder.End(nil)
 			tr := e.recorder.Trace()
 			e.canaries.check(t, tr)
+
+			tokens := of(tr, trace.KindToken)
+			var titles []string
+			for _, x := range tr.Exchanges {
+				titles = append(titles, x.Title)
+			}
+			if len(tokens) != 3 || len(of(tr, trace.KindIntrospection)) != 1 || len(of(tr, trace.KindRevocation)) != 2 || len(of(tr, trace.KindKeys)) != 1 || len(of(tr, trace.KindFHIR)) != 4 || len(of(tr, trace.KindOther)) != 0 {
+				t.Errorf("the exchanges are %q", titles)
+			}
+			// The same value has the same mark, from its first answer to its end.
+			got, used := tokens[0].Response.Body.Text, tokens[1].Request.Body.Form
+			if field(used, "refresh_token") != "‹refresh token 1›" || !strings.Contains(got, `"refresh_token": "‹refresh token 1›"`) || field(used, "grant_type") != "refresh_token" ||
+				field(of(tr, trace.KindIntrospection)[0].Request.Body.Form, "token") != "‹access token 2›" || field(of(tr, trace.KindRevocation)[0].Request.Body.Form, "token") != "‹refresh token 2›" {
+				t.Errorf("%s\n%v", got, used)
+			}
+			read := of(tr, trace.KindFHIR)
+			if bearer := field(read[0].Request.Headers, "Authorization"); bearer != "Bearer ‹access token 1›" {
+				t.Errorf("the read shows %q", bearer)
+			}
+			if !strings.HasSuffix(read[0].URL, "/fhir/Patient/‹patient 1›") || !strings.HasPrefix(read[0].Response.Body.Text, "Patient, ") ||
+				!strings.HasSuffix(read[1].URL, "/fhir/Observation?category=laboratory&_count=5&_sort=-date&code=‹text, 23 characters›&patient=‹patient 1›") {
+				t.Errorf("%s %q, %s", read[0].URL, read[0].Response.Body.Text, read[1].URL)
+			}
+			if !strings.Contains(got, `"scope": "openid`) || !strings.Contains(got, `"patient": "‹patient 1›"`) || !strings.Contains(got, `"expires_in": 3600`) {
+				t.Errorf("%s", got)
+			}
+			if refused := tokens[2]; refused.Status != http.StatusBadRequest || !strings.Contains(refused.Response.Body.Text, `"error": "invalid_grant"`) || !strings.Contains(refused.Response.Body.Text, `"error_description": "`) {
+				t.Errorf("%d %s", refused.Status, refused.Response.Body.Text)
+			}
+			if c.auth.Type == smart.ConfidentialSymmetric && c.auth.Method != smart.AuthPost {
+				if basic := field(tokens[0].Request.Headers, "Authorization"); basic != "Basic chartkey-confidential:‹client secret 1›" {
+					t.Errorf("Basic is %q", basic)
+				}
+			}
+			jwts := tokens[0].JWTs
+			if c.auth.Type == smart.ConfidentialAsymmetric {
+				if len(jwts) != 2 || jwts[0].Where != "assertion" || claim(jwts[0], "sub") != "chartkey-asymmetric" || claim(jwts[0], "jti") != "‹token id 1›" {
+					t.Errorf("%+v", jwts)
+				}
+				jwts = jwts[1:]
+			}
+			if len(jwts) != 1 || jwts[0].Where != "id_token" || claim(jwts[0], "aud") != c.auth.ClientID || claim(jwts[0], "sub") != "‹subject 1›" || !strings.HasSuffix(claim(jwts[0], "fhirUser"), "/Patient/‹patient 1›") {
+				t.Errorf("%+v", jwts)
+			}
 		})
+	}
+}
+
+func claim(j trace.JWT, name string) string {
+	for _, c := range j.Claims {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+func TestRegistrationsAreTracedWithoutASecret(t *testing.T) {
+	e := newEHR(t, simulator.Options{})
+	k := key(t, smart.RS384)
+	private, err := k.Private()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(private.Bytes(), &members); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"d", "p", "q"} {
+		e.canaries.add("private key", members[name].(string))
+	}
+	confidential, err := e.client.Register(t.Context(), e.cfg, smart.ClientMetadata{ClientName: "Reader", RedirectURIs: []string{redirectURI}, AuthMethod: smart.AuthBasic, Scopes: words(t, allScopes)}, secret.Value{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.canaries.add("client secret", confidential.Secret.Reveal())
+	auth := smart.ClientAuth{Type: confidential.Type, ClientID: confidential.ClientID, Secret: confidential.Secret}
+	e.signIn(t, auth, allScopes)
+
+	app := smart.ClientAuth{Type: smart.Public, ClientID: "chartkey-demo"}
+	first := e.signIn(t, app, "openid fhirUser launch/patient patient/*.rs "+smart.RegisterScope)
+	instance, err := e.client.RegisterInstance(t.Context(), e.cfg, app.ClientID, k, first.AccessToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := e.client.JWTBearer(t.Context(), e.cfg, smart.ClientAuth{Type: instance.Type, ClientID: instance.ClientID, Key: k}, first.Scopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.took(token)
+
+	e.knows(t, "chartkey-backend", k)
+	service, err := e.client.ClientCredentials(t.Context(), e.cfg, smart.ClientAuth{Type: smart.ConfidentialAsymmetric, ClientID: "chartkey-backend", Key: k}, words(t, "system/Patient.rs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.took(service)
+	tr := e.recorder.Trace()
+	e.canaries.check(t, tr)
+	registrations := of(tr, trace.KindRegistration)
+	if len(registrations) != 2 {
+		t.Fatalf("%d registrations", len(registrations))
+	}
+	if text := registrations[0].Response.Body.Text; !strings.Contains(text, `"client_secret": "‹client secret 1›"`) || !strings.Contains(text, `"client_id": "`+confidential.ClientID+`"`) || !strings.Contains(text, redirectURI) {
+		t.Errorf("%s", text)
+	}
+	if text := registrations[1].Request.Body.Text; !strings.Contains(text, `"kid": "`+k.ID()+`"`) || !strings.Contains(text, `"software_id": "chartkey-demo"`) {
+		t.Errorf("%s", text)
+	}
+	var titles []string
+	for _, x := range of(tr, trace.KindToken) {
+		titles = append(titles, x.Title)
+	}
+	if want := []string{"Code for tokens", "Code for tokens", "Token for a registered copy", "Token for a backend service"}; !slices.Equal(titles, want) {
+		t.Errorf("%q", titles)
+	}
+}
+
+func TestAnEHRLaunchIsTracedWithoutItsValue(t *testing.T) {
+	e := newEHR(t, simulator.Options{})
+	launched, err := e.Launch(simulator.LaunchRequest{Patient: "amara-nwosu", LaunchURL: "http://localhost:18330/launch"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(launched)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.canaries.add("launch", u.Query().Get("launch"))
+	e.recorder.Note(trace.StepLaunch, launched, nil)
+	a, err := e.client.Authorization(e.cfg, smart.AuthorizationParams{ClientID: "chartkey-provider", RedirectURI: redirectURI, Scopes: words(t, "launch openid user/*.rs"), Launch: u.Query().Get("launch")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.canaries.add("state", a.State)
+	e.recorder.Note(trace.StepAuthorize, a.URL, nil)
+	tr := e.recorder.Trace()
+	e.canaries.check(t, tr)
+	if got := tr.Notes[0].Detail; got != "http://localhost:18330/launch?iss="+e.FHIRBaseURL()+"&launch=‹launch 1›" {
+		t.Errorf("%s", got)
+	}
+	if got := tr.Notes[1].Detail; !strings.Contains(got, "&launch=‹launch 1›&") || !strings.Contains(got, "&scope=launch openid user/*.rs&") {
+		t.Errorf("%s", got)
+	}
+}
+
+// TestWhatFailsIsTracedWithoutASecret has the server fail in each way that it
+// has for tokens and for reads.
+func TestWhatFailsIsTracedWithoutASecret(t *testing.T) {
+	e := newEHR(t, simulator.Options{})
+	auth := smart.ClientAuth{Type: smart.ConfidentialSymmetric, ClientID: "chartkey-confidential", Secret: secret.New(simulator.SandboxSecret)}
+	for _, f := range simulator.Faults() {
+		if strings.HasSuffix(f.Name, "-slow") || strings.HasSuffix(f.Name, "-hangs") || strings.HasPrefix(f.Name, "discovery-") || strings.Contains(f.Name, "state") || strings.Contains(f.Name, "iss") || f.Name == "missing-code" {
+			continue
+		}
+		if err := e.SetFaults(); err != nil {
+			t.Fatal(err)
+		}
+		a, err := e.client.Authorization(e.cfg, smart.AuthorizationParams{ClientID: auth.ClientID, RedirectURI: redirectURI, Scopes: words(t, allScopes)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		callback, err := simulator.SignIn(t.Context(), a.URL, simulator.Choice{Username: "amara", Password: "patient-pass1", Hold: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := url.Parse(callback)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code := u.Query().Get("code")
+		e.canaries.add("state", a.State)
+		e.canaries.add("nonce", a.Nonce)
+		e.canaries.add("code", code)
+		if err := e.SetFaults(f.Name); err != nil {
+			t.Fatal(err)
+		}
+		// What becomes of it is tested elsewhere; here counts what is kept of it.
+		r, _ := e.client.Exchange(t.Context(), e.cfg, auth, a, secret.New(code))
+		e.took(r)
+		if !r.RefreshToken.IsEmpty() {
+			r, _ = e.client.Refresh(t.Context(), e.cfg, auth, r.RefreshToken, r.Scopes)
+			e.took(r)
+		}
+		if e.token != "" {
+			_, _ = e.fhir.Get(t.Context(), "Patient/amara-nwosu")
+		}
+		e.canaries.add("patient", "amara-nwosu")
+		if f.Name == "fhir-html" {
+			all := e.recorder.Trace().Exchanges
+			if last := all[len(all)-1]; !strings.Contains(last.Response.Body.Text, "a web page, ") || !strings.HasSuffix(last.Response.Body.Text, "with the title: Guest network") {
+				t.Errorf("%+v", last.Response.Body)
+			}
+		}
+		if f.Name == "token-truncated" || f.Name == "token-reset" {
+			all := of(e.recorder.Trace(), trace.KindToken)
+			if last := all[len(all)-1]; last.Error != "failed" || last.Open {
+				t.Errorf("%s: %+v", f.Name, last)
+			}
+		}
+	}
+	tr := e.recorder.Trace()
+	e.canaries.check(t, tr)
+	if len(tr.Exchanges) != 50 || len(tr.LeftOut) != 1 || !strings.Contains(tr.LeftOut[0], "steps in the middle") {
+		t.Errorf("%d exchanges, %q", len(tr.Exchanges), tr.LeftOut)
 	}
 }

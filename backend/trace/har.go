@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -131,7 +132,7 @@ func HAR(w io.Writer, traces ...Trace) error {
 
 func creator(program string) harCreator {
 	name, version, _ := strings.Cut(program, " ")
-	return harCreator{name, version}
+	return harCreator{cmp.Or(name, "Chartkey"), version}
 }
 
 func outcomeWords(t Trace) string {
@@ -155,10 +156,10 @@ func (e *Exchange) har(page string) harEntry {
 		Page: page, Started: e.At.Format(harTime), Time: ms(e.Duration), Comment: e.Title, Error: e.Error, TLS: e.TLS, Proxy: e.Proxy, JWTs: e.JWTs,
 		Timings: harTimings{0, ms(e.Wait), ms(e.Duration - e.Wait)},
 		Request: harRequest{
-			Method: e.Method, URL: encoded(e.URL), HTTPVersion: protocol, Cookies: []harNothing{}, Headers: e.Request.Headers, Query: e.Query, HeadersSize: -1, BodySize: e.Request.Body.Size,
+			Method: e.Method, URL: encoded(e.URL), HTTPVersion: protocol, Cookies: []harNothing{}, Headers: copied(e.Request.Headers), Query: copied(e.Query), HeadersSize: -1, BodySize: e.Request.Body.Size,
 		},
 		Response: harResponse{
-			Status: e.Status, StatusText: http.StatusText(e.Status), HTTPVersion: protocol, Cookies: []harNothing{}, Headers: e.Response.Headers, HeadersSize: -1, BodySize: -1,
+			Status: e.Status, StatusText: http.StatusText(e.Status), HTTPVersion: protocol, Cookies: []harNothing{}, Headers: copied(e.Response.Headers), HeadersSize: -1, BodySize: -1,
 			Content: harContent{Size: e.Response.Body.Size, MimeType: e.Response.Body.MediaType, Text: e.Response.Body.Text, Comment: e.Response.Body.LeftOut},
 		},
 	}
@@ -168,12 +169,11 @@ func (e *Exchange) har(page string) harEntry {
 		}
 	}
 	if b := e.Request.Body; b.Size > 0 {
-		// HAR has params or text.
-		p := &harPostData{MimeType: b.MediaType, Params: b.Form, Comment: b.LeftOut}
-		if len(b.Form) == 0 {
-			p.Text = b.Text
+		// Both, though HAR has one or the other: browsers write both and read the text.
+		out.Request.PostData = &harPostData{MimeType: b.MediaType, Params: b.Form, Text: b.Text, Comment: b.LeftOut}
+		if len(b.Form) > 0 {
+			out.Request.PostData.Text = joined(b.Form)
 		}
-		out.Request.PostData = p
 	}
 	return out
 }

@@ -59,7 +59,10 @@ func (m *marks) headers(h http.Header) []Field {
 	slices.Sort(names)
 	for _, name := range names {
 		for _, value := range h[name] {
-			out = append(out, Field{m.name(name), m.header(http.CanonicalHeaderKey(name), value)})
+			if len(out) == maxFields {
+				return append(out, Field{"‹more›", ""})
+			}
+			out = append(out, Field{m.name(name), cut(m.header(http.CanonicalHeaderKey(name), value), maxField)})
 		}
 	}
 	return out
@@ -184,7 +187,7 @@ var challengeRules = map[string]rule{
 	"authorization_uri": {as: asAddress}, "resource_metadata": {as: asAddress}, "charset": {as: asWord}, "algorithm": {as: asWord}, "qop": {as: asWord},
 }
 
-var challengePart = regexp.MustCompile(`([A-Za-z0-9_.~+/=-]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]+))?`)
+var challengePart = regexp.MustCompile(`([A-Za-z0-9_.~+/-]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"=][^\s,"]*))?=*`)
 
 // challenge keeps the schemes of WWW-Authenticate and the parameters that say
 // what is wrong.
@@ -208,8 +211,10 @@ func (m *marks) challenge(value string) string {
 			out = append(out, m.name(name)+`="`+v+`"`)
 		case schemes[lower(name)]:
 			out = append(out, name)
-		default: // a token68
+		case len(name) >= 2*block: // a token68
 			out = append(out, m.secret(Credentials, name))
+		default:
+			out = append(out, m.text(name))
 		}
 	}
 	return m.again(strings.Join(out, " "))

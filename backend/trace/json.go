@@ -231,28 +231,40 @@ func (m *marks) value(n node, as *rule, refused bool) node {
 				return n
 			}
 			return words("‹number›")
+		case as != nil && refused && as.kind == Code && len(n.text) <= 3: // an HTTP status, in the errors of some gateways
+			return n
 		case as != nil && (as.as == asSecret || as.as == asRefers):
 			return words(m.secret(as.kind, n.text))
 		case as != nil && as.as == asWord && len(n.text) <= 4: // a status
 			return n
 		}
-		m.text(n.text)
+		m.text(n.text) // it may be somebody's
 		return words("‹number›")
 	}
 	return n
 }
 
-// open keeps a document that is public, without the known values.
-func (m *marks) open(n node) node {
+// open keeps a document that is public, without the known values. What stands
+// in its place by mistake may have secrets under their names; a
+// CapabilityStatement gives those names to other things.
+func (m *marks) open(n node, named bool) node {
 	out := node{kind: n.kind, text: n.text}
 	if n.kind == '"' {
 		out.text = m.scrub(n.text)
 	}
 	for _, mem := range n.members {
-		out.add(m.scrub(mem.name), m.open(mem.value))
+		r, ok := fieldRules[mem.name]
+		if named && (ok && r.as == asSecret || speaksOfSecret(mem.name) && looksOpaque(mem.value.text)) {
+			if !ok {
+				r = rule{kind: SomeToken}
+			}
+			out.add(m.name(mem.name), m.value(mem.value, &r, false))
+			continue
+		}
+		out.add(m.scrub(mem.name), m.open(mem.value, named))
 	}
 	for _, item := range n.items {
-		out.items = append(out.items, m.open(item))
+		out.items = append(out.items, m.open(item, named))
 	}
 	return out
 }

@@ -35,8 +35,9 @@ const (
 	User         Kind = "user"
 	Person       Kind = "name"
 
-	// somePlain and someOpaque are values of which nothing is known; their marks tell the length.
+	// The values of which nothing is known; their marks tell the length.
 	somePlain  Kind = "text"
+	someWords  Kind = "words" // longer, and nothing that a vocabulary has
 	someOpaque Kind = "opaque text"
 )
 
@@ -44,7 +45,7 @@ func (k Kind) class() class {
 	switch k {
 	case somePlain:
 		return plain
-	case Patient, Encounter, Practitioner, Subject, User, Person:
+	case someWords, Patient, Encounter, Practitioner, Subject, User, Person:
 		return identifying
 	}
 	if strings.HasSuffix(string(k), idSuffix) && k != TokenID {
@@ -52,6 +53,9 @@ func (k Kind) class() class {
 	}
 	return opaque
 }
+
+// named tells whether there is more to say of a value than its length.
+func (k Kind) named() bool { return k != somePlain && k != someWords && k != someOpaque }
 
 const idSuffix = " id"
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash/maphash"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -32,8 +33,12 @@ const block = 8
 // The bounds on what is remembered. Where they are reached, no words of a
 // server are kept any more: what could be in them is no longer known.
 const (
-	maxKnown   = 4096
+	maxKnown   = 8192
 	maxAnchors = 1 << 18
+	// maxPieces bounds the anchors of one value: pieces of its first 16 KiB are found.
+	maxPieces = 2048
+	// shortestSecret is the least length at which a secret is looked for in other text.
+	shortestSecret = 4
 )
 
 // known is a value that must not be seen, without the value.
@@ -65,8 +70,11 @@ type marks struct {
 	short   [block]map[uint64]*known // by length, values of less than a block
 	held    int                      // anchors
 	full    bool
+	// generation changes with everything that is looked for.
+	generation int
 
-	public map[string]bool // client IDs, which may stand in a server's words
+	// public are client IDs and the like, which look like secrets and are none.
+	public map[string]bool
 	places []place
 	jwts   []JWT           // of the message that is being redacted
 	told   map[string]bool // marks of JWTs that were decoded before
@@ -90,30 +98,49 @@ func (m *marks) sum(value string) (out [sha256.Size]byte) {
 
 // secret gives the mark of a secret or an identifier, the same each time.
 func (m *marks) secret(kind Kind, value string) string {
-	if value == "" {
-		return ""
+	// A backend service is its own subject: what is a client ID is public.
+	if value == "" || m.public[value] && kind.class() == identifying {
+		return value
 	}
 	return m.remember(kind, value, "")
 }
 
-// text gives the mark of a value of which nothing is known.
+// text gives the mark of a value of which nothing is known. A short word is
+// only that: were it looked for elsewhere, no sentence would be left whole.
 func (m *marks) text(value string) string {
-	if value == "" {
-		return ""
+	if len(value) < shortestSecret || isVocabulary(value) {
+		return length(value)
 	}
+	return m.private(value)
+}
+
+// private is text for what a person entered, as the values of a search.
+func (m *marks) private(value string) string {
 	kind := somePlain
-	if looksOpaque(value) {
+	switch {
+	case value == "" || m.public[value]:
+		return length(value)
+	case looksOpaque(value):
 		kind = someOpaque
+	case len(value) >= block && !isVocabulary(value) && !strings.Contains(value, "://"):
+		kind = someWords
 	}
 	return m.remember(kind, value, length(value))
 }
 
+var vocabulary = regexp.MustCompile(`^([a-z][a-z_-]{1,24}|-?[0-9.]{1,4})$`)
+
+// isVocabulary tells whether a value is what protocols are made of.
+func isVocabulary(value string) bool {
+	return vocabulary.MatchString(value) || isType(value) || schemes[lower(value)]
+}
+
+// length is the mark of a value that is nothing more.
 func length(value string) string {
-	n := utf8.RuneCountInString(value)
-	if n == 1 {
-		return "‹text, 1 character›"
+	if value == "" {
+		return ""
 	}
-	return fmt.Sprintf("‹text, %d characters›", n)
+	return plural(utf8.RuneCountInString(value), "‹text, %d character›", "‹text, %d characters›")
 }
 
 // remember gives a value's mark. A value that is known as a secret of one kind
@@ -122,7 +149,7 @@ func length(value string) string {
 func (m *marks) remember(kind Kind, value, mark string) string {
 	sum := m.sum(value)
 	for _, k := range m.byValue[sum] {
-		if k.kind == kind || (k.class == opaque && kind.class() == opaque && k.kind != someOpaque) {
+		if k.kind == kind || k.kind.named() && (!kind.named() || k.class == opaque && kind.class() == opaque) {
 			return k.mark
 		}
 	}
@@ -133,6 +160,9 @@ func (m *marks) remember(kind Kind, value, mark string) string {
 	if len(m.byValue) >= maxKnown {
 		m.full = true
 		return mark
+	}
+	if kind.class() == opaque {
+		delete(m.public, value)
 	}
 	k := &known{kind: kind, mark: mark, class: kind.class()}
 	m.byValue[sum] = append(m.byValue[sum], k)
@@ -148,6 +178,10 @@ func (m *marks) remember(kind Kind, value, mark string) string {
 // watch has a value found from now on.
 func (m *marks) watch(k *known, value string) {
 	low := lower(value)
+	if len(low) < shortestSecret && k.class == opaque || len(low) < 2 && k.class == plain {
+		return
+	}
+	m.generation++
 	k.n, k.sum = len(low), m.sum(low)
 	if k.n < block {
 		if h := maphash.String(m.seed, low); m.short[k.n][h] == nil {
@@ -169,7 +203,7 @@ func (m *marks) watch(k *known, value string) {
 		return
 	}
 	// Any fifteen characters in a row hold one of these.
-	for at := block; at+block <= k.n; at += block {
+	for at := block; at+block <= k.n && at < maxPieces*block; at += block {
 		if varied(value[at : at+block]) {
 			add(at)
 		}
@@ -230,7 +264,7 @@ func (m *marks) findAt(text, low string, i int, least class, shortest int) (span
 		if k.class < least || k.n < shortest || k.n <= best.to-best.from || i+k.n > len(low) {
 			return
 		}
-		if k.class != opaque && !alone(text, i, i+k.n) {
+		if (k.class != opaque || k.n < block) && !alone(text, i, i+k.n) {
 			return
 		}
 		if m.sum(low[i:i+k.n]) == k.sum {

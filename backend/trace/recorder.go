@@ -54,6 +54,16 @@ type record struct {
 	exchange *Exchange
 	note     *Note
 	size     int
+	// generation is that of the marks when it was last looked through.
+	generation int
+}
+
+func (r *record) strings(f func(*string)) {
+	if r.note != nil {
+		r.note.strings(f)
+		return
+	}
+	r.exchange.strings(f)
 }
 
 // NewRecorder makes a Recorder for one operation, which begins now.
@@ -169,18 +179,17 @@ func (r *Recorder) Trace() Trace {
 	defer r.mu.Unlock()
 	t := r.trace
 	t.Exchanges, t.Notes, t.LeftOut = []Exchange{}, []Note{}, []string{}
-	// What became known as a secret later is looked for in what was kept before.
-	again := func(s *string) { *s = r.marks.again(*s) }
 	for _, k := range r.records {
-		if k.note != nil {
-			n := k.note.clone()
-			n.strings(again)
-			t.Notes = append(t.Notes, n)
-			continue
+		// What became known as a secret later is looked for in what was kept before.
+		if k.generation != r.marks.generation {
+			k.strings(func(s *string) { *s = r.marks.again(*s) })
+			k.generation = r.marks.generation
 		}
-		e := k.exchange.clone()
-		e.strings(again)
-		t.Exchanges = append(t.Exchanges, e)
+		if k.note != nil {
+			t.Notes = append(t.Notes, k.note.clone())
+		} else {
+			t.Exchanges = append(t.Exchanges, k.exchange.clone())
+		}
 	}
 	if r.dropped > 0 {
 		t.LeftOut = append(t.LeftOut, plural(r.dropped, "%d step in the middle is left out, as the trace is long.", "%d steps in the middle are left out, as the trace is long."))

@@ -107,7 +107,7 @@ func (m *marks) apply(r rule, value string) string {
 	case asClient:
 		if len(value) <= 200 {
 			kept := m.scrub(value)
-			if kept == value && len(m.public) < maxPlaces {
+			if kept == value && len(m.public) < 4*maxPlaces {
 				m.public[value] = true
 			}
 			return kept

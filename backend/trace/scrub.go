@@ -94,9 +94,6 @@ func (m *marks) words(text string) string {
 
 // again is scrub for text that holds marks and lines already.
 func (m *marks) again(text string) string {
-	if text == "" || m.full && !strings.Contains(text, "‹") {
-		return text
-	}
 	return m.replace(text, identifying, 4)
 }
 

@@ -36,17 +36,7 @@ func Participants() []string { return []string{Browser, Chartkey, AuthorizationS
 
 // ParticipantName is what a diagram writes over a column.
 func ParticipantName(p string) string {
-	switch p {
-	case Browser:
-		return "Browser"
-	case Chartkey:
-		return "Chartkey"
-	case AuthorizationServer:
-		return "Authorization server"
-	case FHIRServer:
-		return "FHIR server"
-	}
-	return p
+	return map[string]string{Browser: "Browser", Chartkey: "Chartkey", AuthorizationServer: "Authorization server", FHIRServer: "FHIR server"}[p]
 }
 
 // Sequence gives a trace as the arrows of a sequence diagram.

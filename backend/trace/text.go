@@ -47,7 +47,11 @@ func indent(b *strings.Builder, text string) {
 
 // circumstances say when and how an exchange went.
 func (e *Exchange) circumstances() []string {
-	out := []string{e.At.UTC().Format(shownTime), "to the " + e.Server, milliseconds(e.Duration)}
+	to := "to the authorization server"
+	if e.Server == FHIRServer {
+		to = "to the FHIR server"
+	}
+	out := []string{e.At.UTC().Format(shownTime), to, milliseconds(e.Duration)}
 	if e.TLS != nil {
 		out = append(out, e.TLS.Version+" with a certificate by "+e.TLS.Issuer)
 	}

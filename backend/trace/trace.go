@@ -19,8 +19,8 @@ import (
 const (
 	Browser             = "browser"
 	Chartkey            = "chartkey"
-	AuthorizationServer = "authorization server"
-	FHIRServer          = "FHIR server"
+	AuthorizationServer = "authorization-server"
+	FHIRServer          = "fhir-server"
 )
 
 // What an exchange is about (Exchange.Kind).

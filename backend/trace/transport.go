@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -41,6 +42,9 @@ func (t *transport) CloseIdleConnections() {
 
 // RoundTrip carries one request.
 func (t *transport) RoundTrip(q *http.Request) (*http.Response, error) {
+	if q.URL == nil { // next says what is wrong with it, and closes its body
+		return t.next.RoundTrip(q)
+	}
 	r := t.recorder
 	l := &listening{recorder: r, started: r.now()}
 	sent := l.request(q)
@@ -66,6 +70,7 @@ type listening struct {
 	kind   facts    // of the request
 
 	media, encoding string // of the answer
+	length          int64
 	record          *record
 }
 
@@ -108,13 +113,13 @@ func (l *listening) request(q *http.Request) *http.Request {
 	defer r.mu.Unlock()
 	m := r.marks
 	m.jwts = nil
-	e := &Exchange{At: l.started.UTC(), Method: m.method(q.Method), Query: []Field{}, JWTs: []JWT{}, Open: true}
+	e := &Exchange{At: l.started.UTC(), Method: m.method(cmp.Or(q.Method, http.MethodGet)), Query: []Field{}, JWTs: []JWT{}, Open: true}
 	l.signed = q.Header.Get("Authorization") != "" || q.Header.Get("Cookie") != ""
 	e.Request.Headers = m.headers(q.Header)
 	l.direct = direct(q.URL)
 	plain := *q.URL
 	plain.User, plain.RawQuery, plain.Fragment = nil, "", ""
-	if base, ok := baseOf(plain.String()); ok && !l.signed && q.Method == http.MethodGet {
+	if base, ok := baseOf(plain.String()); ok && !l.signed && e.Method == http.MethodGet {
 		m.learn(base, "", true)
 	}
 	l.url = m.address(q.URL.String())
@@ -181,7 +186,8 @@ func (l *listening) failed(err error) {
 	defer r.mu.Unlock()
 	e := l.record.exchange
 	l.askedBody(e)
-	e.Wait, e.Duration, e.Open = now.Sub(l.started), now.Sub(l.started), false
+	e.Wait = max(0, now.Sub(l.started))
+	e.Duration, e.Open = e.Wait, false
 	e.Error = r.errorCode(err)
 	l.connection(e, nil)
 	l.finish(e, "")
@@ -216,10 +222,12 @@ func (l *listening) answered(resp *http.Response) {
 	m.jwts = nil
 	e := l.record.exchange
 	l.askedBody(e)
-	e.Wait, e.Duration = now.Sub(l.started), now.Sub(l.started)
+	e.Wait = max(0, now.Sub(l.started))
+	e.Duration = e.Wait
 	e.Status, e.Protocol = resp.StatusCode, m.scrub(resp.Proto)
 	e.Response.Headers = m.headers(resp.Header)
 	l.connection(e, resp.TLS)
+	l.length = resp.ContentLength
 	l.media, l.encoding = resp.Header.Get("Content-Type"), resp.Header.Get("Content-Encoding")
 	e.JWTs, m.jwts = append(e.JWTs, m.jwts...), nil
 	date := resp.Header.Get("Date")
@@ -247,13 +255,14 @@ func (l *listening) body(c *capture, date string, err error) {
 	m := r.marks
 	m.jwts = nil
 	e := l.record.exchange
-	e.Duration, e.Open = now.Sub(l.started), false
+	e.Duration, e.Open = max(e.Wait, now.Sub(l.started)), false
 	var f facts
 	e.Response.Body, f = m.body(message{
 		contentType: l.media, encoding: l.encoding, raw: raw, size: n, whole: n == int64(len(raw)), url: l.url, limit: r.limits.Body, refused: e.Status >= 400,
 		open: e.Method == http.MethodGet && !l.signed && e.Status == http.StatusOK && (e.Kind == KindDiscovery || e.Kind == KindCapabilities),
 	})
 	switch {
+	case errors.Is(err, errGivenUp) && n == l.length: // who knows the length need not read on for the end
 	case errors.Is(err, errGivenUp):
 		e.Response.Body.LeftOut = strings.TrimSpace(e.Response.Body.LeftOut + " It was not read to its end.")
 	case err != nil:
@@ -376,25 +385,26 @@ func (c *capture) take() ([]byte, int64) {
 	return out, c.n
 }
 
-// roots are the ends of the paths at which documents are public (RFC 8414, OpenID Connect Discovery, SMART App Launch 2.2).
+// publicDocuments are the ends of the paths at which documents are public (RFC 8414, OpenID Connect Discovery, SMART App Launch 2.2).
 var publicDocuments = []string{"/.well-known/smart-configuration", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"}
 
 // classify says what a request is about.
 func (l *listening) classify(e *Exchange, q *http.Request) {
+	get := e.Method == http.MethodGet
 	if q != nil {
 		e.Kind, e.Title, e.Server = KindOther, "Request", AuthorizationServer
 		path := q.URL.Path
 		known, ok := l.recorder.marks.at(q.URL, func(p place) bool { return p.kind != "" })
 		switch {
-		case q.Method == http.MethodGet && slices.ContainsFunc(publicDocuments, func(end string) bool { return strings.HasSuffix(path, end) }), strings.Contains(path, "/.well-known/oauth-authorization-server"):
+		case get && slices.ContainsFunc(publicDocuments, func(end string) bool { return strings.HasSuffix(path, end) }), strings.Contains(path, "/.well-known/oauth-authorization-server"):
 			e.Kind, e.Title = KindDiscovery, "Discovery"
 			if strings.HasSuffix(path, publicDocuments[0]) {
 				e.Server = FHIRServer
 			}
-		case q.Method == http.MethodGet && strings.HasSuffix(path, "/metadata"):
+		case get && strings.HasSuffix(path, "/metadata"):
 			e.Kind, e.Title, e.Server = KindCapabilities, "Capabilities", FHIRServer
 		case l.url.isFHIR:
-			e.Kind, e.Title, e.Server = KindFHIR, fhirTitle(q.Method, l.url), FHIRServer
+			e.Kind, e.Title, e.Server = KindFHIR, fhirTitle(e.Method, l.url), FHIRServer
 		case ok:
 			e.Kind, e.Title = known.kind, kindTitles[known.kind]
 		}
