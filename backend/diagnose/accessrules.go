@@ -43,7 +43,9 @@ func accessRules() []rule {
 				all(noPatient, audience("provider")).is(Fair, "A clinician signed in, who has to choose a patient or open a chart first."),
 				lacksCapability("context-standalone-patient").is(Fair, "The server does not list context-standalone-patient."),
 			},
-			phrases:     []phrase{{"cannot enforce 'patient/*' claims without a launch context", "LinuxForHealth FHIR", "https://github.com/Alvearie/keycloak-extensions-for-fhir/issues/45"}},
+			phrases: []phrase{
+				{"cannot enforce 'patient/*' claims without a launch context", "LinuxForHealth FHIR", "https://github.com/Alvearie/keycloak-extensions-for-fhir/issues/45"},
+			},
 			distinguish: "A patient's own account always has one; a clinician's has one only where the EHR lets it choose.",
 			fix:         Fix{"Sign in again and choose a patient, or launch the app from a chart in the EHR.", ChoosePatient, ""},
 			sources:     []string{smartScopes + "#scopes-for-requesting-context-data", epicOAuth},

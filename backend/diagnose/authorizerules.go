@@ -11,12 +11,16 @@ import (
 
 // Addresses that several rules cite.
 const (
-	smartLaunch    = "https://hl7.org/fhir/smart-app-launch/app-launch.html"
-	smartScopes    = "https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html"
-	epicOAuth      = "https://fhir.epic.com/Documentation?docId=oauth2"
-	epicTrouble    = "https://fhir.epic.com/Documentation?docId=troubleshooting"
-	myChartError4  = "https://github.com/cfu288/mere-medical/issues/256"
-	myChartError4b = "https://github.com/cfu288/mere-medical/issues/283"
+	smartLaunch = "https://hl7.org/fhir/smart-app-launch/app-launch.html"
+	smartScopes = "https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html"
+	// Where servers' words and codes are published.
+	keycloakWords       = "https://github.com/keycloak/keycloak/blob/main/themes/src/main/resources/theme/base/login/messages/messages_en.properties"
+	entraCodes          = "https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes"
+	cernerAuthorization = "https://github.com/cerner/fhir.cerner.com/blob/main/content/authorization.md"
+	epicOAuth           = "https://fhir.epic.com/Documentation?docId=oauth2"
+	epicTrouble         = "https://fhir.epic.com/Documentation?docId=troubleshooting"
+	myChartError4       = "https://github.com/cfu288/mere-medical/issues/256"
+	myChartError4b      = "https://github.com/cfu288/mere-medical/issues/283"
 )
 
 // The times within which EHRs make a new or changed registration known (Epic on FHIR).
@@ -155,7 +159,6 @@ func authorizeRules() []rule {
 			fix:         Fix{"Copy the client ID for {environment} from the app's page at the EHR, or choose {other-environment} and its base URL here.", SwitchEnvironment, "{other-environment}"},
 			probe:       ProbeOtherEnvironment,
 			sources:     []string{epicOAuth, epicTrouble},
-			phrases:     []phrase{{"unauthorized client", "", ""}},
 		},
 		{
 			id: "client-id-unknown", title: "The server does not know the client ID {client}.", stages: []Stage{Authorize, Token, Refresh},
@@ -165,19 +168,29 @@ func authorizeRules() []rule {
 				oddEpicID.is(Strong, "Epic's client IDs are UUIDs, and this is none."),
 				edited("client_id").is(Strong, "The client ID was edited since it last worked."),
 				echoClient.is(Decisive, "The page's address shows another one. {pasted-difference}"),
+				says("invalid parameter: redirect_uri").is(Strong, "Some versions of Keycloak complain of the redirect URI where they do not know the client ID."),
 			},
 			against: []evidence{
 				workedAsIs.is(Strong, "The same client ID worked {since-success} ago."), found(ProbeClientKnown, ClientKnown).is(Decisive, "The server knows the client ID."),
 				at(Refresh).is(Slight, "The server knew it when the connection was made."),
 			},
 			phrases: []phrase{
-				{"client not found", "Keycloak", ""}, {"application with identifier…was not found in the directory", "Microsoft Entra", ""}, {"invalid client id", "", ""},
-				{"unknown client", "Auth0", ""}, {"unknown or invalid client", "", ""}, {"invalid value for 'client_id' parameter", "Okta", ""}, {"client id is invalid", "", ""},
+				{"client not found", "Keycloak", keycloakWords},
+				{"unknown login requester", "Keycloak", keycloakWords},
+				{"aadsts700016", "Microsoft Entra", "https://github.com/MicrosoftDocs/azure-docs/issues/31125"},
+				{"aadsts700011", "Microsoft Entra", entraCodes},
+				{"unknown client", "athenahealth", "https://github.com/athenahealth/apiserver-athenaFlex/issues/7"},
+				{"invalid client_id:…contact fhir server administrator", "athenahealth", "https://github.com/athenahealth/apiserver-athenaFlex/issues/383"},
+				{"oauth2:grant:unknown-client", "Oracle Health", "https://github.com/cerner/smart-on-fhir-tutorial/issues/123"},
+				{"does not correspond to any registered applications", "Oracle Health", "https://github.com/cerner/smart-on-fhir-tutorial/issues/123"},
+				{"invalid client id", "", ""},
+				{"unknown or invalid client", "", ""},
+				{"client id is invalid", "", ""},
 			},
 			distinguish: "A client ID with a typing mistake is unknown in each environment; one of the other environment is known there.",
 			fix:         Fix{"Copy the client ID from the app's page at the EHR again, and save it here.", ChangeClientID, ""},
 			probe:       ProbeClientKnown,
-			sources:     []string{"RFC 6749 section 4.1.2.1", "RFC 6749 section 5.2"},
+			sources:     []string{"RFC 6749 section 4.1.2.1", "RFC 6749 section 5.2", "https://github.com/keycloak/keycloak/issues/14615"},
 		},
 		{
 			id: "redirect-not-registered", title: "The redirect URI {redirect} is not registered at the EHR to the letter.", stages: []Stage{Authorize, Token},
@@ -188,6 +201,8 @@ func authorizeRules() []rule {
 				found(ProbeRedirectRegistered, RedirectRefused).is(Decisive, "The server answers as for a made-up redirect URI."),
 				echoRedirect.is(Decisive, "The page's address shows another one. {pasted-difference}"),
 				relativeRedirect.is(Strong, "What the server got is not a whole address."),
+				all(at(Authorize), says("client authentication failed")).is(Strong+Fair, "Before any secret is sent, OpenEMR says “Client authentication failed” where the redirect URI is not the registered one."),
+				all(error4, neverWorked).is(Slight, "MyChart's error 4 was seen with such redirect URIs."),
 			},
 			against: []evidence{
 				workedAsIs.is(Strong, "It worked with the same values {since-success} ago."),
@@ -195,14 +210,24 @@ func authorizeRules() []rule {
 				at(Token).is(Fair, "The authorization endpoint let it pass."),
 			},
 			phrases: []phrase{
-				{"invalid parameter: redirect_uri", "Keycloak", ""}, {"invalid redirect_uri", "", ""}, {"redirect uri mismatch", "", ""}, {"redirect_uri_mismatch", "", ""}, {"callback url mismatch", "Auth0", ""},
-				{"aadsts50011", "Microsoft Entra", ""}, {"redirect_uri' parameter must be a login redirect uri", "Okta", ""}, {"redirect_uri…not…registered", "", ""},
-				{"redirect uri…does not match", "", ""}, {"invalid redirect uri", "", ""},
+				{"invalid parameter: redirect_uri", "Keycloak", "https://github.com/keycloak/keycloak/issues/10528"},
+				{"invalid redirect uri", "Keycloak", keycloakWords},
+				{"callback url mismatch", "Auth0", "https://github.com/auth0-samples/auth0-nodejs-webapp-sample/issues/80"},
+				{"aadsts50011:", "Microsoft Entra", entraCodes},
+				{"aadsts70004", "Microsoft Entra", entraCodes},
+				{"redirect_uri' parameter must be a login redirect uri", "Okta", "https://github.com/Colin-b/httpx_auth/issues/110"},
+				{"redirect_uri' parameter must be an absolute uri that is whitelisted", "Okta", "https://github.com/oktadev/okta-spring-boot-react-crud-example/issues/7"},
+				{"unable to validate the redirect_uri passed in", "Okta's SMART sample", "https://github.com/oktadev/okta-smartfhir-demo/issues/61"},
+				{"redirect uri…specified in the request does not match", "athenahealth", "https://github.com/athenahealth/apiserver-athenaFlex/issues/242"},
+				{"invalid redirect_uri", "", ""},
+				{"redirect uri mismatch", "", ""},
+				{"redirect_uri_mismatch", "", ""},
+				{"redirect_uri…not…registered", "", ""},
 			},
 			distinguish: "The server's page, or its address, often shows what it got: compare letter by letter, with port, case and slash.",
 			fix:         Fix{"Register {redirect} at the EHR exactly like that, or put here what is registered there.", RegisterRedirect, "{redirect}"},
 			probe:       ProbeRedirectRegistered,
-			sources:     []string{"RFC 6749 section 3.1.2.3", "RFC 9700 section 2.1", myChartError4, epicOAuth},
+			sources:     []string{"RFC 6749 section 3.1.2.3", "RFC 9700 section 2.1", myChartError4, epicOAuth, "https://github.com/openemr/openemr/issues/6644"},
 		},
 		{
 			id: "redirect-other-port", title: "The first redirect port was taken, and the one that was used instead, {port}, is not registered at the EHR.", stages: stages,
@@ -225,8 +250,11 @@ func authorizeRules() []rule {
 				all(plainRedirect, environment("production"), isEpic, neverWorked).is(Fair, "Epic accepts http redirect URIs for development and testing; in production it asks for https or a scheme of the app's own."),
 				fault("registration-redirect-uri").is(Strong, "The server did not register the redirect URI."),
 			},
-			against:     []evidence{workedAsIs.is(Strong, "It worked with the same redirect URI {since-success} ago.")},
-			phrases:     []phrase{{"redirect_uri…must…https", "", ""}, {"redirect uri…not secure", "", ""}},
+			against: []evidence{workedAsIs.is(Strong, "It worked with the same redirect URI {since-success} ago.")},
+			phrases: []phrase{
+				{"redirect_uri…must…https", "", ""},
+				{"redirect uri…not secure", "", ""},
+			},
 			distinguish: "The EHR's registration page refuses to save such an address for production.",
 			fix:         Fix{"Register an https redirect URI on this computer, and let Chartkey answer it by https.", UseHTTPSRedirect, ""},
 			sources:     []string{epicOAuth, "RFC 8252 section 8.3"},
@@ -242,8 +270,18 @@ func authorizeRules() []rule {
 			},
 			against: []evidence{workedAsIs.is(Strong, "It worked with the same base URL {since-success} ago.")},
 			phrases: []phrase{
-				{"invalid aud", "", ""}, {"bad audience", "SMART Health IT's launcher", ""}, {"aud parameter", "", ""}, {"missing aud", "", ""}, {"aud…not…valid", "", ""}, {"incorrect 'aud' value", "", ""},
-				{"aadsts500011", "Microsoft Entra", ""}, {"audience is invalid", "", ""},
+				{"an invalid audience was specified", "Okta's SMART sample", "https://github.com/oktadev/okta-smartfhir-demo/issues/60"},
+				{"invalid audience parameter", "athenahealth", "https://github.com/athenahealth/apiserver-athenaFlex/issues/383"},
+				{"bad_audience", "SMART Health IT's launcher", "https://github.com/onc-healthit/inferno-community/issues/155"},
+				{"bad audience value", "SMART Health IT's launcher", "https://github.com/onc-healthit/inferno-community/issues/155"},
+				{"the audience value is invalid", "Inferno's reference server", "https://github.com/onc-healthit/inferno-program/issues/460"},
+				{"aadsts500011", "Microsoft Entra", "https://github.com/microsoft/fhir-server/issues/3275"},
+				{"aadsts650057", "Microsoft Entra", "https://github.com/MicrosoftDocs/azure-docs/issues/34131"},
+				{"aadsts50001:", "Microsoft Entra", entraCodes},
+				{"authorizeinputfilter", "Azure's SMART sample", "https://github.com/Azure-Samples/azure-health-data-and-ai-samples/issues/41"},
+				{"invalid aud", "", ""},
+				{"missing aud", "", ""},
+				{"aud parameter…invalid", "", ""},
 			},
 			distinguish: "Servers compare aud as a string: with or without the slash at the end, and in case.",
 			fix:         Fix{"Enter the FHIR base URL exactly as the health system publishes it.", ChangeBaseURL, "{better-base}"},
@@ -261,12 +299,30 @@ func authorizeRules() []rule {
 			},
 			against: []evidence{workedAsIs.is(Fair, "It worked with the same values {since-success} ago."), publicSandbox.is(Fair, "In Epic's public sandbox no site has to activate it."), at(Token).is(Slight, "The authorization endpoint let it pass.")},
 			phrases: []phrase{
-				{"client is disabled", "Keycloak", ""}, {"client disabled", "Keycloak", ""}, {"aadsts7000112", "Microsoft Entra", ""}, {"application…is disabled", "", ""}, {"app is not enabled", "", ""},
-				{"client is not enabled", "", ""}, {"client…is not active", "", ""}, {"client…awaiting approval", "OpenEMR", ""},
+				{"client disabled", "Keycloak", keycloakWords},
+				{"login requester not enabled", "Keycloak", keycloakWords},
+				{"aadsts7000112", "Microsoft Entra", entraCodes},
+				{"aadsts70001:", "Microsoft Entra", entraCodes},
+				{"client is disabled", "", ""},
+				{"application…is disabled", "", ""},
+				{"client is not enabled", "", ""},
+				{"client…is not active", "", ""},
 			},
 			distinguish: "The EHR's list of sites shows where the app is active; others' apps work at the same site.",
 			fix:         Fix{"Mark the app as ready at the EHR, and ask the health system to activate it for {environment}.", ActivateApp, ""},
 			sources:     []string{epicOAuth, myChartError4},
+		},
+		{
+			id: "tenant-unknown", title: "The sign-in server does not know the organisation (tenant) in its address, or not for this app.", stages: []Stage{Authorize, Token},
+			when: nil, prior: often(3),
+			phrases: []phrase{
+				{"unknown-tenant", "Oracle Health", "https://github.com/jwilleke/yourphr/issues/338"}, {"aadsts90002", "Microsoft Entra", "https://github.com/Azure-Samples/azure-health-data-and-ai-samples/issues/114"},
+				{"aadsts50059", "Microsoft Entra", entraCodes}, {"aadsts500021", "Microsoft Entra", entraCodes}, {"realm not enabled", "Keycloak", keycloakWords},
+			},
+			distinguish: "At Oracle Health an app for version 2 of SMART is not known under the addresses of version 1, and the other way round.",
+			fix:         Fix{"Check the part of the FHIR base URL that names the organisation, and that the app is registered for it and for the version of SMART that the server offers.", ChangeBaseURL, "{better-base}"},
+			probe:       ProbeDiscoveryAgain,
+			sources:     []string{"https://github.com/jwilleke/yourphr/issues/338", entraCodes},
 		},
 		{
 			id: "wrong-kind-of-user", title: "The app is registered for another kind of user than {audience} sign-ins.", stages: []Stage{Authorize, Token},
@@ -277,8 +333,11 @@ func authorizeRules() []rule {
 				all(audience("provider"), seen("the asked scopes are all patient/ ones", func(v *view) bool { return v.onlyContext("patient") })).is(Fair, "A provider's sign-in asks for patient/ scopes alone."),
 				all(audience("patient"), seen("the asked scopes are all user/ ones", func(v *view) bool { return v.onlyContext("user") })).is(Fair, "A patient's sign-in asks for user/ scopes alone."),
 			},
-			against:     []evidence{workedAsIs.is(Strong, "It worked with the same values {since-success} ago.")},
-			phrases:     []phrase{{"user is not authorized to use this app", "", ""}, {"not a patient", "", ""}, {"aadsts50105", "Microsoft Entra", ""}, {"user is not assigned to the client application", "Okta", ""}},
+			against: []evidence{workedAsIs.is(Strong, "It worked with the same values {since-success} ago.")},
+			phrases: []phrase{
+				{"client-persona-mismatch", "Oracle Health", "https://github.com/jwilleke/yourphr/issues/338"},
+				{"bearer-only applications are not allowed", "Keycloak", keycloakWords},
+			},
 			distinguish: "At Epic the app's page says Patients, Clinicians, Staff or Administrative Users, or Backend Systems.",
 			fix:         Fix{"Compare the app's users at the EHR with the audience here ({audience}), and change one of them.", ChangeAudience, "{other-audience}"},
 			sources:     []string{epicOAuth, "RFC 6749 section 4.1.2.1"},
@@ -291,8 +350,17 @@ func authorizeRules() []rule {
 				unlisted.is(Fair, "The server does not list {scopes}."),
 				edited("scopes").is(Strong, "The scopes were edited since it last worked."),
 			},
-			against:     []evidence{workedAsIs.is(Fair, "The same scopes were accepted {since-success} ago.")},
-			phrases:     []phrase{{"invalid scopes:", "Keycloak", ""}, {"one or more scopes are not configured", "Okta", ""}, {"requested scope is invalid", "", ""}, {"scope…is not allowed", "", ""}, {"scope…not…registered", "", ""}, {"invalid scope", "", ""}},
+			against: []evidence{workedAsIs.is(Fair, "The same scopes were accepted {since-success} ago.")},
+			phrases: []phrase{
+				{"one or more scopes are not configured", "Okta", "https://github.com/Netflix/consoleme/issues/9075"},
+				{"requested scope not authorized", "athenahealth", "https://github.com/athenahealth/apiserver-athenaFlex/issues/314"},
+				{"aadsts70011:", "Microsoft Entra", entraCodes},
+				{"aadsts28002", "Microsoft Entra", entraCodes},
+				{"invalid scope", "", ""},
+				{"requested scope is invalid", "", ""},
+				{"scope…is not allowed", "", ""},
+				{"scope…not…registered", "", ""},
+			},
 			distinguish: "With openid fhirUser launch/patient alone the sign-in works, and each scope added shows which one is refused.",
 			fix:         Fix{"Leave {scopes} out, or select the matching APIs and scopes on the app's page at the EHR, and sign in again.", DropScope, "{scopes}"},
 			sources:     []string{"RFC 6749 section 4.1.2.1", smartScopes, "https://github.com/smart-on-fhir/sample-apps/issues/1"},
@@ -304,8 +372,10 @@ func authorizeRules() []rule {
 				all(badScope, mixed).is(Strong+Fair, "The server refuses the scopes, and they are of both kinds."),
 				all(silence, mixed).is(Strong, "The scopes are of both kinds, and nothing came back."),
 			},
-			against:     []evidence{workedAsIs.is(Strong, "The same scopes were accepted {since-success} ago.")},
-			phrases:     []phrase{{"mix…patient…user", "", "https://github.com/microsoft/fhir-server/pull/5717"}},
+			against: []evidence{workedAsIs.is(Strong, "The same scopes were accepted {since-success} ago.")},
+			phrases: []phrase{
+				{"mix…patient…user", "", ""},
+			},
 			distinguish: "With the scopes of one kind alone it works.",
 			fix:         Fix{"Ask for patient/ scopes in a patient's sign-in and for user/ scopes in a clinician's, and not for both.", DropScope, "{scopes}"},
 			sources:     []string{smartScopes, "https://github.com/microsoft/fhir-server/pull/5717"},
@@ -313,8 +383,10 @@ func authorizeRules() []rule {
 		{
 			id: "scope-wildcard", title: "The server takes no wildcard in a scope.", stages: []Stage{Authorize, Token},
 			when: []condition{all(badScope, wildcard)}, prior: often(5),
-			evidence:    []evidence{all(badScope, wildcard).is(Strong, "The server refuses the scopes, and {scopes} has a wildcard.")},
-			phrases:     []phrase{{"wildcard scope", "", ""}},
+			evidence: []evidence{all(badScope, wildcard).is(Strong, "The server refuses the scopes, and {scopes} has a wildcard.")},
+			phrases: []phrase{
+				{"wildcard scope", "", ""},
+			},
 			distinguish: "With the types named one by one it works.",
 			fix:         Fix{"Name the kinds of data one by one in the place of the wildcard.", DropScope, "{scopes}"},
 			sources:     []string{smartScopes + "#wildcard-scopes"},
@@ -347,8 +419,10 @@ func authorizeRules() []rule {
 		{
 			id: "launch-scope-without-launch", title: "The scope launch is asked for outside an EHR launch.", stages: []Stage{Authorize, Token},
 			when: []condition{all(either(badScope, silence, fault("authorization-request-refused")), launchWithout)}, prior: often(5),
-			evidence:    []evidence{launchWithout.is(Strong, "launch was asked for, and no launch value was sent.")},
-			phrases:     []phrase{{"launch…is required", "", ""}, {"invalid launch", "", ""}},
+			evidence: []evidence{launchWithout.is(Strong, "launch was asked for, and no launch value was sent.")},
+			phrases: []phrase{
+				{"launch…is required", "", ""},
+			},
 			distinguish: "A sign-in from outside the EHR asks for launch/patient.",
 			fix:         Fix{"Leave launch out, and ask for launch/patient in its place.", DropScope, "launch"},
 			sources:     []string{smartScopes + "#scopes-for-requesting-context-data"},
@@ -356,8 +430,13 @@ func authorizeRules() []rule {
 		{
 			id: "user-declined", title: "The person declined, or chose Cancel.", stages: stages,
 			when: []condition{fault("denied"), oauth("access_denied")}, prior: often(8),
-			evidence:    []evidence{oauth("access_denied").is(Strong, "The error is access_denied."), fault("denied").is(Slight, "The server says that access was not given.")},
-			phrases:     []phrase{{"user denied", "", ""}, {"user cancelled", "", ""}, {"resource owner denied", "", ""}, {"aadsts65004", "Microsoft Entra", ""}},
+			evidence: []evidence{oauth("access_denied").is(Strong, "The error is access_denied."), fault("denied").is(Slight, "The server says that access was not given.")},
+			phrases: []phrase{
+				{"aadsts65004", "Microsoft Entra", entraCodes},
+				{"user denied", "", ""},
+				{"user cancelled", "", ""},
+				{"resource owner denied", "", ""},
+			},
 			distinguish: "Whoever did allow it was refused by the server: then it is the account, or the app.",
 			fix:         Fix{"Sign in again and allow the access on each page.", Reconnect, ""},
 			sources:     []string{"RFC 6749 section 4.1.2.1"},
@@ -368,7 +447,16 @@ func authorizeRules() []rule {
 			evidence: []evidence{
 				seen("it took less than five seconds", func(v *view) bool { return v.Elapsed > 0 && v.Elapsed < 5*time.Second }).is(Slight, "It was refused within {elapsed}, before a person could decline."),
 			},
-			phrases:     []phrase{{"aadsts50105", "Microsoft Entra", ""}, {"user is not assigned to the client application", "Okta", ""}, {"consent_required", "", ""}, {"not authorized to access this client", "", ""}},
+			phrases: []phrase{
+				{"oauth2:grant:denied-by-server", "Oracle Health", cernerAuthorization},
+				{"error=invalid_user", "athenahealth", "https://github.com/athenahealth/apiserver-athenaFlex/issues/314"},
+				{"aadsts50105", "Microsoft Entra", entraCodes},
+				{"aadsts50020", "Microsoft Entra", entraCodes},
+				{"aadsts50034", "Microsoft Entra", entraCodes},
+				{"aadsts53003", "Microsoft Entra", entraCodes},
+				{"user is not assigned to the client application", "", ""},
+				{"not authorized to access this client", "", ""},
+			},
 			distinguish: "With another account (at Epic's sandbox, a published test one) it works.",
 			fix:         Fix{"Sign in with an account that has access, or ask the health system to give this one access to the app.", AskHealthSystem, ""},
 			sources:     []string{"RFC 6749 section 4.1.2.1", epicOAuth},
@@ -376,8 +464,14 @@ func authorizeRules() []rule {
 		{
 			id: "consent-by-admin", title: "An administrator has to allow the app before people can.", stages: []Stage{Authorize, Token},
 			when: []condition{oauth("consent_required")}, prior: often(4),
-			evidence:    []evidence{oauth("consent_required").is(Fair, "The error is consent_required.")},
-			phrases:     []phrase{{"aadsts65001", "Microsoft Entra", ""}, {"aadsts90094", "Microsoft Entra", ""}, {"needs permission to access resources in your organization that only an admin can grant", "Microsoft Entra", ""}, {"need admin approval", "Microsoft Entra", ""}},
+			evidence: []evidence{oauth("consent_required").is(Fair, "The error is consent_required.")},
+			phrases: []phrase{
+				{"aadsts65001", "Microsoft Entra", entraCodes},
+				{"aadsts90094", "Microsoft Entra", entraCodes},
+				{"aadsts90008", "Microsoft Entra", entraCodes},
+				{"need admin approval", "", ""},
+				{"only an admin can grant", "", ""},
+			},
 			distinguish: "The page names the organisation whose administrator is asked for.",
 			fix:         Fix{"Ask the health system's administrator to grant consent to the app, then sign in again.", ActivateApp, ""},
 			sources:     []string{"https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes"},
@@ -404,8 +498,15 @@ func authorizeRules() []rule {
 				all(silence, workedAsIs).is(Slight, "The values worked {since-success} ago."),
 			},
 			phrases: []phrase{
-				{"localhost refused to connect", "Chrome", ""}, {"unable to connect…localhost", "Firefox", ""}, {"err_connection_refused", "Chrome", ""}, {"can't connect to the server", "Safari", ""}, {"cannot connect to the server “localhost”", "Safari", ""},
-				{"err_blocked_by_client", "Chrome", ""}, {"this site can’t be reached", "Chrome", ""}, {"safari can't open the page", "Safari", ""},
+				{"localhost refused to connect", "", ""},
+				{"127.0.0.1 refused to connect", "", ""},
+				{"unable to connect…localhost", "", ""},
+				{"err_connection_refused", "", ""},
+				{"err_ssl_protocol_error", "", ""},
+				{"can't connect to the server “localhost”", "", ""},
+				{"err_blocked_by_client", "", ""},
+				{"this site can’t be reached", "", ""},
+				{"safari can't open the page", "", ""},
 			},
 			distinguish: "The browser's address bar then begins with the redirect URI, with https or an error of the browser's own.",
 			fix:         Fix{"Use another browser on this computer, or allow http://localhost in it (no HTTPS-only mode, no blocking extension), and start again.", ChangeBrowser, ""},
@@ -453,7 +554,14 @@ func authorizeRules() []rule {
 					return len(v.Discovery.ChallengeMethods) > 0 && !slices.Contains(v.Discovery.ChallengeMethods, "S256")
 				}).is(Strong, "The server lists challenge methods, and S256 is not among them."),
 			},
-			phrases:     []phrase{{"code_challenge_method…not supported", "", ""}, {"invalid code_challenge_method", "", ""}, {"transform algorithm not supported", "", ""}, {"missing parameter: code_challenge_method", "Keycloak", ""}, {"pkce…not supported", "", ""}},
+			phrases: []phrase{
+				{"aadsts501491", "Microsoft Entra", entraCodes},
+				{"aadsts50147", "Microsoft Entra", entraCodes},
+				{"code_challenge_method…not supported", "", ""},
+				{"invalid code_challenge_method", "", ""},
+				{"transform algorithm not supported", "", ""},
+				{"missing parameter: code_challenge_method", "", ""},
+			},
 			distinguish: "Another SMART 2 app fails there in the same way.",
 			fix:         Fix{"Tell the health system that SMART App Launch 2 asks for PKCE with S256.", AskHealthSystem, ""},
 			sources:     []string{"RFC 7636 section 4.4.1", smartLaunch + "#considerations-for-pkce-support"},
@@ -467,7 +575,12 @@ func authorizeRules() []rule {
 					return len(v.Discovery.GrantTypes) > 0 && !slices.Contains(v.Discovery.GrantTypes, "authorization_code")
 				}).is(Strong, "The server lists grant types, and authorization_code is not among them."),
 			},
-			phrases:     []phrase{{"standard flow is disabled", "Keycloak", ""}, {"client is not allowed to initiate browser login", "Keycloak", ""}, {"grant type 'authorization_code' not allowed for the client", "Auth0", ""}},
+			phrases: []phrase{
+				{"standard flow is disabled", "Keycloak", keycloakWords},
+				{"the response type is not supported by the authorization server", "Okta", "https://github.com/oktadev/okta-node-express-typescript-react-example/issues/12"},
+				{"aadsts70005", "Microsoft Entra", entraCodes},
+				{"grant type 'authorization_code' not allowed for the client", "", ""},
+			},
 			distinguish: "A backend service's registration has no sign-in at all.",
 			fix:         Fix{"On the app's page at the EHR, allow the authorization code flow, or register an app for people.", ActivateApp, ""},
 			sources:     []string{"RFC 6749 section 4.1.2.1", "RFC 6749 section 5.2"},
@@ -475,8 +588,11 @@ func authorizeRules() []rule {
 		{
 			id: "standalone-not-offered", title: "The server lets apps be opened from the EHR only, and not from outside.", stages: stages,
 			when: []condition{all(silence, lacksCapability("launch-standalone")), all(fault("authorization-request-refused"), lacksCapability("launch-standalone"), not(ehrLaunch))}, prior: often(4),
-			evidence:    []evidence{all(lacksCapability("launch-standalone"), not(ehrLaunch)).is(Strong, "The server lists its capabilities, and launch-standalone is not among them.")},
-			phrases:     []phrase{{"launch parameter is required", "", ""}, {"missing launch", "", ""}},
+			evidence: []evidence{all(lacksCapability("launch-standalone"), not(ehrLaunch)).is(Strong, "The server lists its capabilities, and launch-standalone is not among them.")},
+			phrases: []phrase{
+				{"launch parameter is required", "", ""},
+				{"missing launch", "", ""},
+			},
 			distinguish: "Launched from within the EHR, the app works.",
 			fix:         Fix{"Register the launch URL at the EHR, switch the launch listener on, and open the app from within the EHR.", RelaunchFromEHR, ""},
 			sources:     []string{smartConformance + "#capability-sets", smartLaunch},
@@ -485,8 +601,16 @@ func authorizeRules() []rule {
 			id: "session-lost-at-ehr", title: "The EHR's sign-in page lost its session: cookies are blocked, or the page was open too long.", stages: stages,
 			when: nil, prior: often(3),
 			phrases: []phrase{
-				{"cookie not found. please make sure cookies are enabled", "Keycloak", ""}, {"your login attempt timed out", "Keycloak", ""}, {"page has expired", "Keycloak", ""}, {"session has expired", "", ""}, {"session timed out", "", ""},
-				{"restart login cookie not found", "Keycloak", ""}, {"you are already logged in", "Keycloak", ""}, {"invalid state…auth0", "Auth0", ""}, {"aadsts165000", "Microsoft Entra", ""},
+				{"cookie not found. please make sure cookies are enabled", "Keycloak", keycloakWords},
+				{"your login attempt timed out", "Keycloak", keycloakWords},
+				{"page has expired", "Keycloak", keycloakWords},
+				{"this page is no longer valid, please go back to your application", "Keycloak", keycloakWords},
+				{"you are already logged in", "Keycloak", keycloakWords},
+				{"an error occurred, please login again through your application", "Keycloak", keycloakWords},
+				{"aadsts50058", "Microsoft Entra", entraCodes},
+				{"aadsts50089", "Microsoft Entra", entraCodes},
+				{"session has expired", "", ""},
+				{"session timed out", "", ""},
 			},
 			distinguish: "A private window, with nothing else open, starts afresh.",
 			fix:         Fix{"Close the tab, allow cookies for the EHR's site, and start the sign-in again.", Reconnect, ""},

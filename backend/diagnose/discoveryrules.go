@@ -69,7 +69,6 @@ func discoveryRules() []rule {
 				found(ProbeBaseURLVariants, BaseWithSlash).is(Decisive, "With a slash at the end it works."),
 				found(ProbeBaseURLVariants, BaseWithoutSlash).is(Decisive, "Without the slash at the end it works."),
 			},
-			phrases:     []phrase{{"aud…does not match…fhir", "", ""}},
 			distinguish: "Only the slash has to be changed, and nothing else.",
 			fix:         Fix{"Enter the FHIR base URL exactly as the health system publishes it, with or without the slash at its end.", ChangeBaseURL, ""},
 			probe:       ProbeBaseURLVariants,

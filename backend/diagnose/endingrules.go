@@ -59,7 +59,10 @@ func endingRules() []rule {
 				oauth("invalid_software_statement", "unapproved_software_statement").is(Strong, "The server does not accept the software statement."),
 				fault("registration-refused").is(Fair, "The server refused the registration."),
 			},
-			phrases:     []phrase{{"redirect_uris", "", ""}, {"jwks", "", ""}, {"invalid…client_name", "", ""}},
+			phrases: []phrase{
+				{"redirect_uris", "", ""},
+				{"invalid…client_name", "", ""},
+			},
 			distinguish: "Its words name the member of the request.",
 			fix:         Fix{"Change what the server names, or register the app by hand at the EHR.", CorrectInput, ""},
 			sources:     []string{"RFC 7591 section 3.2.2"},

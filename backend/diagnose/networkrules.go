@@ -241,7 +241,11 @@ func networkRules() []rule {
 			},
 			against: []evidence{otherHostsWork.is(Fair, "Other servers answered as they should.")},
 			phrases: []phrase{
-				{"guest network", "", ""}, {"accept the terms of this network", "", ""}, {"captive portal", "", "RFC 8952 section 1"}, {"wi-fi login", "", ""}, {"network login", "", ""},
+				{"guest network", "", ""},
+				{"accept the terms of this network", "", ""},
+				{"captive portal", "", ""},
+				{"wi-fi login", "", ""},
+				{"network login", "", ""},
 			},
 			distinguish: "Open a web page with http, such as http://neverssl.com: a captive network shows its own page.",
 			fix:         Fix{"Open a web page in the browser, sign in to the network or accept its terms, and try again.", SignInToNetwork, ""},
@@ -250,8 +254,13 @@ func networkRules() []rule {
 		{
 			id: "web-firewall", title: "A web application firewall before {host} refused the request.", stages: everywhere,
 			when: []condition{all(status(403, 406), webPage)}, prior: often(5),
-			evidence:    []evidence{all(status(403, 406), webPage).is(Strong, "{status} came with a web page, and not in the server's own form.")},
-			phrases:     []phrase{{"the requested url was rejected. please consult with your administrator", "F5", ""}, {"attention required! | cloudflare", "Cloudflare", ""}, {"access denied…reference #", "Akamai", ""}, {"incapsula incident id", "Imperva", ""}, {"request blocked…azure web application firewall", "Azure", ""}},
+			evidence: []evidence{all(status(403, 406), webPage).is(Strong, "{status} came with a web page, and not in the server's own form.")},
+			phrases: []phrase{
+				{"the requested url was rejected. please consult with your administrator", "", ""},
+				{"attention required! | cloudflare", "", ""},
+				{"access denied…reference #", "", ""},
+				{"incapsula incident id", "", ""},
+			},
 			distinguish: "The page has a support or reference number that the firewall's operator can look up.",
 			fix:         Fix{"Send the health system the time and the number on the page, and ask that its firewall let Chartkey through.", AskHealthSystem, ""},
 			sources:     []string{"RFC 9110 section 15.5.4"},
@@ -307,6 +316,13 @@ func networkRules() []rule {
 			against: []evidence{
 				all(status(500), at(Token), isEpic, neverWorked).is(Slight, "No sign-in with this registration has worked yet."),
 			},
+			phrases: []phrase{
+				{"an unexpected error has occurred. please try this operation again later", "athenahealth", "https://github.com/athenahealth/apiserver-athenaFlex/issues/93"},
+				{"we can't process your request at this time", "CMS Blue Button", "https://github.com/jwilleke/yourphr/issues/408"},
+				{"aadsts90033", "Microsoft Entra", entraCodes},
+				{"aadsts90006", "Microsoft Entra", entraCodes},
+				{"an internal server error has occurred", "Keycloak", keycloakWords},
+			},
 			distinguish: "If the same thing worked before with the same values, it is the server; if it never did, something that was sent may have brought it about.",
 			fix:         Fix{"Try again in a few minutes. If it lasts, give the health system the time and the trace.", Retry, ""},
 			sources:     []string{"RFC 9110 section 15.6.1", "RFC 6749 section 4.1.2.1"},
@@ -318,6 +334,10 @@ func networkRules() []rule {
 				status(429).is(Decisive, "The answer was HTTP 429."),
 				fault("rate-limited", "fhir-rate-limited").is(Strong, "The server refused because of how often it was asked."),
 				epicCode("4135").is(Decisive, "Epic's code 4135 means that the day's limit for documents is reached."),
+			},
+			phrases: []phrase{
+				{"aadsts90055", "Microsoft Entra", entraCodes},
+				{"aadsts50196", "Microsoft Entra", entraCodes},
 			},
 			distinguish: "It passes by itself; asking on makes it longer.",
 			fix:         Fix{"Wait {wait} before the next request. With Epic's code 4135, try again tomorrow.", Wait, "{wait}"},

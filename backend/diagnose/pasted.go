@@ -120,10 +120,14 @@ func Excerpt(body []byte, secrets ...string) string {
 // mark stands where something was left out.
 const mark = "…"
 
-// secretForms are what secrets look like: by the name before them, or by themselves.
+// secretForms are what secrets look like: by the name before them, or by
+// themselves. A code is one only in a query or where it is long: errors have
+// codes, too.
 var secretForms = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)((?:^|[^a-z_])(?:code|state|nonce|launch|access_token|refresh_token|id_token|id_token_hint|session_state|client_secret|client_assertion|assertion|code_verifier|code_challenge|password|passwd|pwd|token|secret|saml[a-z]*|relaystate|ticket|samlart|sid|session(?:id)?|jsessionid|execution|tab_id|session_code|auth_session_id)["']?\s*(?:=|:|%3d)\s*["']?)[^\s&"'<>;,]{6,}`),
-	regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)[a-z0-9+/=._~-]{6,}`),
+	regexp.MustCompile(`(?i)((?:^|[?&#;\s])(?:code|state|nonce|launch|iss_state|session_state|code_challenge)(?:=|%3d))[^\s&"'<>;]+`),
+	regexp.MustCompile(`(?i)("(?:code|state|nonce|launch)"\s*:\s*")[^\s"]{20,}`),
+	regexp.MustCompile(`(?i)((?:^|[^a-z_])(?:access_token|refresh_token|id_token|id_token_hint|registration_access_token|client_secret|client_assertion|assertion|code_verifier|password|passwd|pwd|token|secret|samlresponse|samlrequest|samlart|relaystate|ticket|sid|session|sessionid|session_id|jsessionid|phpsessid|execution|tab_id|session_code|auth_session_id|auth_token|api_key|apikey)["']?\s*(?:=|:|%3d)\s*["']?)[^\s&"'<>;,]{6,}`),
+	regexp.MustCompile(`(?i)(\b(?:bearer|basic|dpop)\s+)[a-z0-9+/=._~-]{6,}`),
 	regexp.MustCompile(`()\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*`),
 	regexp.MustCompile(`()//[^/\s@]{1,200}@`),
 }

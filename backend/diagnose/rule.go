@@ -13,8 +13,9 @@ type rule struct {
 	// stages are those at which the cause can show.
 	stages []Stage
 	// when: the cause is considered where one of these holds, or one of the
-	// phrases was said, or something seen is decisive.
-	when []condition
+	// phrases was said, or something seen is decisive; and needs, where set, holds.
+	when  []condition
+	needs condition
 	// prior is how often it is met, before anything particular is looked at.
 	prior    prior
 	evidence []evidence
@@ -81,12 +82,19 @@ func (p prior) of(v *view) int {
 }
 
 // phrase is how some server tells a cause. An ellipsis stands for anything;
-// case does not matter.
+// case does not matter. The words of a server that is named, with the source
+// where they were seen, are decisive; others, which anybody may use, are strong.
 type phrase struct {
-	text string
-	// server is whose words they are, as far as is known.
+	text   string
 	server string
 	source string
+}
+
+func (p phrase) weight() Weight {
+	if p.server == "" {
+		return Strong
+	}
+	return Decisive
 }
 
 // in tells whether the phrase is in a text that is in lower case.
@@ -103,19 +111,16 @@ func (p phrase) in(text string) bool {
 
 // judge gives the cause where what was seen allows it.
 func (r *rule) judge(v *view) (Cause, bool) {
-	if !slices.Contains(r.stages, v.Stage) {
+	if !slices.Contains(r.stages, v.Stage) || (r.needs.holds != nil && !r.needs.holds(v)) {
 		return Cause{}, false
 	}
 	considered := slices.ContainsFunc(r.when, func(c condition) bool { return c.holds(v) })
 	score := r.prior.of(v)
 	var pro, contra []string
-	for _, p := range r.phrases {
-		if p.in(v.text) {
-			considered = true
-			score += int(Decisive)
-			pro = append(pro, "The server's words “"+p.text+"” mean this"+atServer(p.server)+".")
-			break
-		}
+	if p := r.said(v); p.text != "" {
+		considered = true
+		score += int(p.weight())
+		pro = append(pro, "The server's words “"+p.text+"” mean this"+atServer(p.server)+".")
 	}
 	for _, e := range r.evidence {
 		if !e.holds(v) {
@@ -137,6 +142,17 @@ func (r *rule) judge(v *view) (Cause, bool) {
 	return r.cause(v, pro, contra, score), true
 }
 
+// said gives the weightiest phrase that the server used.
+func (r *rule) said(v *view) phrase {
+	var best phrase
+	for _, p := range r.phrases {
+		if (best.text == "" || p.weight() > best.weight()) && p.in(v.text) {
+			best = p
+		}
+	}
+	return best
+}
+
 func atServer(server string) string {
 	if server == "" {
 		return ""
@@ -150,10 +166,8 @@ func (r *rule) cause(v *view, pro, contra []string, score int) Cause {
 		Distinguish: v.fill(r.distinguish), Fix: Fix{Text: v.fill(r.fix.Text), Action: r.fix.Action, Param: v.param(r.fix.Param)},
 		Probe: r.probe, Sources: slices.Clone(r.sources),
 	}
-	for _, p := range r.phrases {
-		if p.source != "" && !slices.Contains(c.Sources, p.source) && p.in(v.text) {
-			c.Sources = append(c.Sources, p.source)
-		}
+	if p := r.said(v); p.source != "" && !slices.Contains(c.Sources, p.source) {
+		c.Sources = append(c.Sources, p.source)
 	}
 	switch {
 	case score >= highFrom:

@@ -36,7 +36,7 @@ func newView(f Facts) *view {
 	v.sandbox = v.Registration.Environment == "sandbox"
 	// The message of a fault ends with the server's words, where it had any.
 	_, said, _ := strings.Cut(f.Fault.Message, "It says: ")
-	parts := []string{f.OAuth.Description, f.HTTP.Body, f.Pasted.Text, said}
+	parts := []string{f.OAuth.Error, f.OAuth.Description, decoded(f.OAuth.URI), f.HTTP.Body, f.Pasted.Text, said}
 	for _, i := range f.Outcome {
 		parts = append(parts, i.Text)
 		if i.EpicCode != "" {
@@ -60,6 +60,18 @@ func newView(f Facts) *view {
 		}
 	}
 	return v
+}
+
+// decoded takes percent encoding away, also where it was applied more than once.
+func decoded(text string) string {
+	for range 3 {
+		plain, err := url.PathUnescape(text)
+		if err != nil || plain == text {
+			break
+		}
+		text = plain
+	}
+	return text
 }
 
 // toldCode finds one of Epic's codes in the words of a fault (package fhir, said).
