@@ -430,7 +430,7 @@ func authorizeRules() []rule {
 		{
 			id: "user-declined", title: "The person declined, or chose Cancel.", stages: stages,
 			when: []condition{fault("denied"), oauth("access_denied")}, prior: often(8),
-			evidence: []evidence{oauth("access_denied").is(Strong, "The error is access_denied."), fault("denied").is(Slight, "The server says that access was not given.")},
+			evidence: []evidence{oauth("access_denied").is(Fair, "The error is access_denied."), fault("denied").is(Slight, "The server says that access was not given.")},
 			phrases: []phrase{
 				{"aadsts65004", "Microsoft Entra", entraCodes},
 				{"user denied", "", ""},
@@ -514,9 +514,10 @@ func authorizeRules() []rule {
 		},
 		{
 			id: "callback-of-another-sign-in", title: "The browser brought an answer that belongs to no sign-in here: an old tab, another program, or a forged one.", stages: []Stage{Authorize, Callback},
-			when: []condition{seen("a callback came that belongs to no sign-in", func(v *view) bool { return v.Callback.Stray }), fault("callback-state-mismatch", "state-reused")}, prior: often(5),
+			when: []condition{fault("callback-state-mismatch", "state-reused", "no-sign-in-waits")}, prior: often(5),
 			evidence: []evidence{
-				seen("a callback came that belongs to no sign-in", func(v *view) bool { return v.Callback.Stray && !v.Callback.StateMissing }).is(Decisive, "While the sign-in waited, an answer came with another state."),
+				refusedBack("state-unknown", "state-used").is(Decisive, "While the sign-in waited, an answer came with another state, or with one that was used before."),
+				fault("no-sign-in-waits").is(Decisive, "An answer came for which no sign-in waits."),
 				fault("callback-state-mismatch", "state-reused").is(Decisive, "The answer's state is not that of this sign-in, or was used before."),
 			},
 			distinguish: "An old tab explains it once; if it happens each time, something changes the answer on the way.",
@@ -525,14 +526,49 @@ func authorizeRules() []rule {
 		},
 		{
 			id: "callback-without-state", title: "The browser's answer came without state, so nothing ties it to a sign-in.", stages: []Stage{Authorize, Callback},
-			when: []condition{seen("a callback came without state", func(v *view) bool { return v.Callback.StateMissing }), fault("callback-state-missing")}, prior: often(5),
+			when: []condition{fault("callback-state-missing")}, prior: often(5),
 			evidence: []evidence{
-				seen("a callback came without state", func(v *view) bool { return v.Callback.StateMissing }).is(Decisive, "While the sign-in waited, an answer came that had no state."),
+				refusedBack("state-missing").is(Decisive, "While the sign-in waited, an answer came that had no state."),
 				fault("callback-state-missing").is(Decisive, "The answer has no state."),
 			},
 			distinguish: "A portal that loses parameters does it each time.",
 			fix:         Fix{"Start again in another browser. If state is missing each time, tell the health system that its server must return it.", Stop, ""},
 			sources:     []string{"RFC 6749 section 4.1.2"},
+		},
+		{
+			id: "callback-at-another-path", title: "The browser came back to this computer, but to another path or host than the sign-in waits at.", stages: []Stage{Authorize, Callback},
+			when: nil, prior: often(5),
+			evidence:    []evidence{refusedBack("path", "host").is(Decisive, "While the sign-in waited, a request came to another path, or under another name of this computer.")},
+			distinguish: "The browser's address bar shows where it came to: compare it with {redirect}, letter by letter.",
+			fix:         Fix{"Register {redirect} at the EHR exactly like that, with localhost or 127.0.0.1 as it is there.", RegisterRedirect, "{redirect}"},
+			sources:     []string{"RFC 6749 section 3.1.2.3", "RFC 8252 section 8.3"},
+		},
+		{
+			id: "callback-by-post", title: "The server sends its answer as a form (POST), and not in the address.", stages: []Stage{Authorize, Callback},
+			when: nil, prior: often(3),
+			evidence:    []evidence{refusedBack("method", "body").is(Decisive, "While the sign-in waited, a request came by another method than GET.")},
+			distinguish: "The app's page at the EHR may have a setting for the response mode.",
+			fix:         Fix{"Set the response mode to query on the app's page at the EHR, or tell the health system that RFC 6749 has the answer in the query.", AskHealthSystem, ""},
+			sources:     []string{"RFC 6749 section 4.1.2", "https://openid.net/specs/oauth-v2-form-post-response-mode-1_0.html"},
+		},
+		{
+			id: "localhost-certificate-not-trusted", title: "The browser does not trust this computer's certificate for the https redirect URI.", stages: []Stage{Authorize, Callback, Launch},
+			when: nil, prior: often(5),
+			evidence: []evidence{refusedBack("certificate-refused").is(Decisive, "The browser came back and ended the connection when it saw the certificate.")},
+			phrases: []phrase{
+				{"err_cert_authority_invalid", "", ""}, {"sec_error_unknown_issuer", "", ""}, {"your connection is not private", "", ""}, {"warning: potential security risk ahead", "", ""}, {"this connection is not private", "", ""},
+			},
+			distinguish: "The browser shows a warning about localhost in the place of Chartkey's page.",
+			fix:         Fix{"Let the browser trust Chartkey's authority for this computer (chartkey https trust), start the browser anew, and sign in again.", ChangeBrowser, ""},
+			sources:     []string{"RFC 5280 section 6.1", "docs/security.md"},
+		},
+		{
+			id: "callback-by-other-scheme", title: "The browser came back by http where the redirect URI is https, or the other way round.", stages: []Stage{Authorize, Callback},
+			when: nil, prior: often(4),
+			evidence:    []evidence{refusedBack("not-https").is(Decisive, "A request came by plain http to the port that answers https.")},
+			distinguish: "The browser's address bar shows the scheme that it used.",
+			fix:         Fix{"Register {redirect} at the EHR with exactly this scheme, and switch off what rewrites http to https, or back, in the browser.", RegisterRedirect, "{redirect}"},
+			sources:     []string{"RFC 6749 section 3.1.2.3", "RFC 8252 section 7.3"},
 		},
 		{
 			id: "request-refused-by-server", title: "The server finds the sign-in request incomplete or wrong.", stages: stages,

@@ -32,8 +32,10 @@ func callbackRules() []rule {
 		},
 		{
 			id: "answer-mangled", title: "The browser's answer is not one that a server makes: something changed it on the way.", stages: stages,
-			when: []condition{fault("callback-repeated", "callback-code-invalid")}, prior: often(5),
+			when: []condition{fault("callback-repeated", "callback-code-invalid", "callback-invalid")}, prior: often(5),
 			evidence: []evidence{
+				refusedBack("query-too-long", "query-malformed", "state-repeated").is(Decisive, "While the sign-in waited, an answer came that cannot be read."),
+				fault("callback-invalid").is(Strong+Fair, "What was handed over is no address of a sign-in that came back."),
 				fault("callback-repeated").is(Decisive, "A parameter came more than once."),
 				fault("callback-code-invalid").is(Decisive, "The code has characters, or a length, that no code has."),
 			},

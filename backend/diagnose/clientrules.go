@@ -63,6 +63,17 @@ func clientRules() []rule {
 			sources:     []string{"RFC 6749 section 5.2", smartSymmetric, epicOAuth},
 		},
 		{
+			id: "changed-at-the-ehr", title: "Something about the app was changed at the EHR since it last worked: a new secret or key, another client type, or the app was retired.", stages: []Stage{Token, Refresh, Revoke, Authorize},
+			when: []condition{all(either(badClient, notAllowed, fault("scope-refused", "authorization-request-refused")), workedAsIs)}, prior: often(4),
+			evidence: []evidence{
+				all(either(badClient, notAllowed, fault("scope-refused", "authorization-request-refused")), workedAsIs).is(Fair, "The same values worked {since-success} ago, and nothing was edited here since."),
+				all(badClient, workedAsIs, seen("it has failed more than once", func(v *view) bool { return v.History.Failures > 1 })).is(Slight, "It fails each time now."),
+			},
+			distinguish: "Whoever has access to the app's page at the EHR knows what was changed, and when.",
+			fix:         Fix{"Look at the app's page at the EHR for what was changed (secret, key, type, APIs, whether it is active), and enter the same here.", AskHealthSystem, ""},
+			sources:     []string{"RFC 6749 section 5.2", epicOAuth},
+		},
+		{
 			id: "secret-with-space", title: "The client secret has white space or an invisible character in it, probably from copying.", stages: stages,
 			when: []condition{all(badClient, space)}, prior: often(7),
 			evidence:    []evidence{all(badClient, space).is(Strong+Fair, "The stored secret has white space or an invisible character.")},
@@ -296,7 +307,7 @@ func clientRules() []rule {
 		},
 		{
 			id: "not-a-backend-service", title: "The app is not registered as a backend service, or the site has not mapped it to a user.", stages: stages,
-			when: []condition{all(asksService, either(badClient, notAllowed, oauth("unsupported_grant_type"), fault("grant-type-unsupported", "backend-client-type", "backend-scope")))}, prior: prior{7, 7, 5, 5},
+			when: []condition{all(asksService, either(badClient, notAllowed, oauth("unsupported_grant_type"), fault("grant-type-unsupported"))), fault("backend-client-type", "backend-scope")}, prior: prior{7, 7, 5, 5},
 			evidence: []evidence{
 				all(asksService, notAllowed).is(Strong, "The server does not let this app have tokens without a person."),
 				all(asksService, either(oauth("unsupported_grant_type"), fault("grant-type-unsupported"))).is(Strong, "The server does not offer client_credentials to it."),

@@ -116,6 +116,18 @@ func edited(fields ...string) condition {
 	}}
 }
 
+// refusedBack: the listener refused a request for one of these reasons while the sign-in waited.
+func refusedBack(reasons ...string) condition {
+	return condition{"the listener refused a request: " + quoted(reasons), func(v *view) bool {
+		return slices.ContainsFunc(reasons, func(r string) bool { return slices.Contains(v.Callback.Refused, r) })
+	}}
+}
+
+// launchEnded: a launch was not gone on with, for one of these reasons.
+func launchEnded(reasons ...string) condition {
+	return oneOf("launch", reasons, func(v *view) string { return v.Callback.Launch })
+}
+
 // hasCapability: the server lists a SMART capability.
 func hasCapability(name string) condition {
 	return condition{"capability `" + name + "`", func(v *view) bool { return slices.Contains(v.Discovery.Capabilities, name) }}

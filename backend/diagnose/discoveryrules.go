@@ -42,6 +42,7 @@ func discoveryRules() []rule {
 			against: []evidence{
 				workedAsIs.is(Strong, "The same address worked {since-success} ago."),
 				found(ProbeBaseURLVariants, BaseNoneWorks).is(Slight, "No variant of the address has a SMART configuration."),
+				oldPath.is(Fair, "The path names another FHIR version, which is a cause of its own."),
 			},
 			distinguish: "Open {base}/metadata in a browser: a FHIR server gives a CapabilityStatement there, whoever asks.",
 			fix:         Fix{"Compare the FHIR base URL with the published one, letter by letter and in case. At Epic it ends in /api/FHIR/R4.", ChangeBaseURL, "{better-base}"},

@@ -35,7 +35,7 @@ func endingRules() []rule {
 			sources:     []string{"RFC 7662 section 2", "https://hl7.org/fhir/smart-app-launch/token-introspection.html"},
 		},
 		{
-			id: "nothing-to-end", title: "There is no connection, or no token, to end or to ask about.", stages: []Stage{Revoke, FHIR, Refresh},
+			id: "nothing-to-end", title: "There is no connection, or no token, to end or to ask about.", stages: []Stage{Revoke, FHIR, Refresh, Local},
 			when: []condition{fault("no-access-token", "not-connected")}, prior: often(6),
 			evidence:    []evidence{fault("no-access-token", "not-connected").is(Strong+Fair, "Nothing is stored here.")},
 			distinguish: "The registration's page says not connected.",
@@ -52,12 +52,13 @@ func endingRules() []rule {
 		},
 		{
 			id: "registration-refused", title: "The server does not register the app with these particulars.", stages: []Stage{Register},
-			when: []condition{fault("registration-refused", "registration-invalid", "registration-redirect-uri", "registration-keys", "registration-method-unknown"), oauth("invalid_client_metadata", "invalid_redirect_uri", "invalid_software_statement", "unapproved_software_statement")}, prior: often(5),
+			when: []condition{fault("registration-refused", "registration-invalid", "registration-redirect-uri", "registration-keys", "registration-method-unknown", "registration-auth-method", "registration-grant-type"), oauth("invalid_client_metadata", "invalid_redirect_uri", "invalid_software_statement", "unapproved_software_statement")}, prior: often(5),
 			evidence: []evidence{
 				oauth("invalid_client_metadata").is(Strong, "The error is invalid_client_metadata."),
 				oauth("invalid_redirect_uri").is(Strong, "The error is invalid_redirect_uri."),
 				oauth("invalid_software_statement", "unapproved_software_statement").is(Strong, "The server does not accept the software statement."),
 				fault("registration-refused").is(Fair, "The server refused the registration."),
+				fault("registration-auth-method", "registration-grant-type").is(Strong, "The server registered something else than was asked for."),
 			},
 			phrases: []phrase{
 				{"redirect_uris", "", ""},

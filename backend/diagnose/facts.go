@@ -151,11 +151,15 @@ type RequestFacts struct {
 
 // CallbackFacts are what the listener saw while a sign-in waited.
 type CallbackFacts struct {
-	// Stray tells that a callback came that belongs to no sign-in; StateMissing that it had no state.
-	Stray        bool `json:"stray,omitempty"`
-	StateMissing bool `json:"state_missing,omitempty"`
-	// Issuer is the iss that came (RFC 9207).
-	Issuer string `json:"issuer,omitempty"`
+	// Refused are the reasons for which it refused requests, in its own words:
+	// host, path, method, query-too-long, query-malformed, state-missing,
+	// state-repeated, state-unknown, state-used, certificate-refused, not-https;
+	// of launches body, too-long, iss-missing-or-repeated,
+	// launch-missing-or-repeated, framed, form.
+	Refused []string `json:"refused,omitempty"`
+	// Launch is why a launch was not gone on with: issuer-unknown,
+	// issuer-refused, several-registrations, used-before, too-many.
+	Launch string `json:"launch,omitempty"`
 }
 
 // GrantFacts are what a token answer gave, apart from the tokens.

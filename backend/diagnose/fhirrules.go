@@ -149,6 +149,7 @@ func fhirRules() []rule {
 			when: []condition{all(missing, isEpic), epicCode("4102")}, prior: prior{4, 5, 1, 1},
 			evidence: []evidence{
 				all(missing, isEpic, seen("a Patient was asked for", func(v *view) bool { return v.Request.Resource == "Patient" })).is(Slight, "A Patient was asked for."),
+				all(missing, isEpic, audience("provider"), seen("a Patient was asked for", func(v *view) bool { return v.Request.Resource == "Patient" })).is(Fair, "A clinician asked, whose rights decide which patients are there."),
 			},
 			distinguish: "Another person, with more rights, sees it under the same id.",
 			fix:         Fix{"Look the patient up in the EHR with the same account; ask for the right to the record if it is missing there.", OpenInEHR, ""},

@@ -155,7 +155,6 @@ func networkRules() []rule {
 				found(ProbeClock, ClockAhead).is(Decisive, "The clock was compared with the server's: it is ahead."),
 				found(ProbeClock, ClockBehind).is(Decisive, "The clock was compared with the server's: it is behind."),
 				all(fault("id-token-issued-later", "id-token-not-yet"), clockOff(time.Minute)).is(Strong, "What the server signed is dated by its own clock."),
-				all(someKey, badClient, clockOff(time.Minute)).is(Strong, "An assertion is dated by this workstation's clock, and counts for five minutes."),
 				all(fault("id-token-expired"), seen("this workstation's clock is ahead by a minute or more", func(v *view) bool { return v.Clock.Known && v.Clock.Offset <= -time.Minute })).is(Strong, "What the server signed has run out by this workstation's clock, and not by the server's."),
 			},
 			against:     []evidence{found(ProbeClock, ClockRight).is(Decisive, "The clock was compared with the server's: it is right."), seen("the two clocks agree", func(v *view) bool { return v.Clock.Known && v.Clock.Offset.Abs() < time.Minute }).is(Strong, "The server's clock and this one agree.")},

@@ -96,7 +96,7 @@ func TestLittleIsEnoughForTheFirstThree(t *testing.T) {
 	list := causes(t)
 	for _, r := range list.Rows {
 		full := list.facts(t, r)
-		if full.Fault.Code == "" || full.Callback.Stray || full.Pasted.Text != "" || len(full.Outcome) > 0 || full.HTTP.Status >= 429 || full.History.AnswerLost {
+		if full.Fault.Code == "" || len(full.Callback.Refused) > 0 || full.Pasted.Text != "" || len(full.Outcome) > 0 || full.HTTP.Status >= 429 || full.History.AnswerLost {
 			continue
 		}
 		f := diagnose.Facts{Stage: full.Stage, Fault: full.Fault, Registration: full.Registration, Request: full.Request, History: full.History}

@@ -22,7 +22,7 @@ var stagePrefixes = []struct {
 }{
 	{"discovery-", Discovery}, {"base-url-", Discovery}, {"callback-", Callback}, {"id-token-", IDToken}, {"fhir-", FHIR},
 	{"revocation-", Revoke}, {"introspection-", Revoke}, {"registration-re", Register}, {"registration-unsupported", Register}, {"registration-invalid", Register},
-	{"registration-keys", Register}, {"registration-method", Register}, {"registration-token", Register}, {"registration-not-allowed", Register},
+	{"registration-auth", Register}, {"registration-grant", Register}, {"registration-keys", Register}, {"registration-method", Register}, {"registration-token", Register}, {"registration-not-allowed", Register},
 	{"vault-", Local}, {"keyring-", Local}, {"passphrase-", Local}, {"passcode-", Local}, {"audit-", Local}, {"store-", Local}, {"data-folder-", Local},
 	{"ca-bundle-", Local}, {"port", Local}, {"redirect-uri-", Local}, {"invalid-", Local}, {"user-", Local}, {"client-key-", Local}, {"launch-port-", Local},
 	{"launch-", Launch},
@@ -30,7 +30,7 @@ var stagePrefixes = []struct {
 
 var stageCodes = map[string]Stage{
 	"sign-in-timeout": Authorize, "denied": Authorize, "authorization-request-refused": Authorize, "authorization-refused": Authorize,
-	"response-type-unsupported": Authorize, "sign-in-needed": Authorize, "sign-in-expired": Callback, "state-reused": Callback, "server-changed": Callback,
+	"response-type-unsupported": Authorize, "sign-in-needed": Authorize, "sign-in-expired": Callback, "no-sign-in-waits": Callback, "state-reused": Callback, "server-changed": Callback,
 	"code-refused": Token, "token-request-refused": Token, "grant-type-unsupported": Token, "token-not-json": Token, "token-redirect": Token,
 	"token-missing": Token, "token-invalid": Token, "token-type-unsupported": Token, "backend-client-type": Token, "backend-scope": Token,
 	"grant-ended": Refresh, "no-refresh-token": Refresh, "not-refreshable": Refresh, "needs-reconnect": Refresh, "refresh-busy": Refresh,
