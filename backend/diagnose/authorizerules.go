@@ -295,7 +295,7 @@ func authorizeRules() []rule {
 				all(isEpic, environment("production"), neverWorked, at(Authorize)).is(Fair, "No sign-in at this site has worked yet, and each site has to have the app activated."),
 				all(error4, neverWorked).is(Fair, "MyChart's error 4 was seen with apps that are not active."),
 				unknownClient.is(Fair, "The error is unauthorized_client."),
-				all(isEpic, echoSame).is(Strong, "The page's address has the same client ID, redirect URI and aud as the registration, so none of these is at fault."),
+				all(error4, echoSame).is(Fair, "What was sent has a whole redirect URI and an aud, so the other two reasons that are known for this page do not hold."),
 			},
 			against: []evidence{workedAsIs.is(Fair, "It worked with the same values {since-success} ago."), publicSandbox.is(Fair, "In Epic's public sandbox no site has to activate it."), at(Token).is(Slight, "The authorization endpoint let it pass.")},
 			phrases: []phrase{
@@ -495,6 +495,7 @@ func authorizeRules() []rule {
 			id: "browser-does-not-return", title: "The browser does not come back to this computer: it blocks http://localhost, makes it https, or runs on another computer.", stages: stages,
 			when: []condition{silence}, prior: prior{3, 3, 4, 4},
 			evidence: []evidence{
+				seen("the pasted address is on this computer and has no error", func(v *view) bool { return v.Pasted.Callback && v.OAuth.Error == "" }).is(Strong+Fair, "The address in the browser is the one that it comes back to, so the EHR did send it back."),
 				all(silence, workedAsIs).is(Slight, "The values worked {since-success} ago."),
 			},
 			phrases: []phrase{

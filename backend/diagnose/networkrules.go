@@ -291,6 +291,7 @@ func networkRules() []rule {
 				status(503).is(Decisive, "The answer was HTTP 503."),
 				oauth("temporarily_unavailable").is(Decisive, "The error is temporarily_unavailable."),
 				all(fault("server-unavailable"), not(status(429, 502, 504))).is(Strong, "The server says that it is busy or down for now."),
+				found(ProbeDiscoveryAgain, DiscoveryFails).is(Fair, "Its SMART configuration cannot be read now either."),
 				seen("Retry-After", func(v *view) bool { return v.HTTP.RetryAfter > 0 && v.HTTP.Status != 429 }).is(Slight, "It asks to wait {wait}."),
 			},
 			distinguish: "It passes by itself, and others meet it as well.",

@@ -14,17 +14,21 @@ type PastedFacts struct {
 	// Host is that of the page's address, ErrorNumber the number that it names.
 	Host        string `json:"host,omitempty"`
 	ErrorNumber string `json:"error_number,omitempty"`
+	// Callback tells that the address is on this computer: the EHR did send the browser back.
+	Callback bool `json:"callback,omitempty"`
 	// Echo tells that the address has some of what was sent, and these are it.
-	Echo        bool     `json:"echo,omitempty"`
-	Sent        []string `json:"sent,omitempty"` // the names of the parameters that are there
-	ClientID    string   `json:"client_id,omitempty"`
-	RedirectURI string   `json:"redirect_uri,omitempty"`
-	Aud         string   `json:"aud,omitempty"`
-	Scope       string   `json:"scope,omitempty"`
+	Echo        bool   `json:"echo,omitempty"`
+	ClientID    string `json:"client_id,omitempty"`
+	RedirectURI string `json:"redirect_uri,omitempty"`
+	Aud         string `json:"aud,omitempty"`
+	Scope       string `json:"scope,omitempty"`
 }
 
-// maxPasted bounds what is read of a pasted text.
-const maxPasted = 64 << 10
+// maxPasted bounds what is read of a pasted text, and maxEchoed a value in its address.
+const (
+	maxPasted = 32 << 10
+	maxEchoed = 2000
+)
 
 var pastedURL = regexp.MustCompile(`(?i)\bhttps?://[^\s"'<>]+`)
 
@@ -58,14 +62,16 @@ func read(text string) PastedFacts {
 		if p.Host == "" {
 			p.Host = hostOf(u.Host)
 		}
+		if thisComputer(u.Hostname()) && (query.Has("code") || query.Has("error") || query.Has("state")) {
+			p.Callback = true
+		}
 		if n := query.Get("error"); p.ErrorNumber == "" && numberForm.MatchString(n) {
 			p.ErrorNumber = n
 		}
 		for name, into := range map[string]*string{"client_id": &p.ClientID, "redirect_uri": &p.RedirectURI, "aud": &p.Aud, "scope": &p.Scope} {
-			if query.Has(name) {
+			if value := query.Get(name); query.Has(name) && len(value) <= maxEchoed {
 				p.Echo = true
-				p.Sent = append(p.Sent, name)
-				*into = query.Get(name)
+				*into = Excerpt([]byte(value))
 			}
 		}
 	}
@@ -103,7 +109,8 @@ var oauthErrors = func() map[string]bool {
 // without what may be a secret. secrets are those that are known, and left out
 // as well.
 func Excerpt(body []byte, secrets ...string) string {
-	text := string(body[:min(len(body), maxSearched)])
+	// What is taken out comes first: a secret must not come together by it.
+	text := strings.ToValidUTF8(string(body[:min(len(body), 2*maxSearched)]), "")
 	for _, s := range secrets {
 		if len(s) >= 4 {
 			for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s)} {
@@ -114,7 +121,7 @@ func Excerpt(body []byte, secrets ...string) string {
 	for _, form := range secretForms {
 		text = form.ReplaceAllString(text, "${1}"+mark)
 	}
-	return text
+	return strings.ToValidUTF8(text[:min(len(text), maxSearched)], "")
 }
 
 // mark stands where something was left out.
@@ -124,9 +131,9 @@ const mark = "…"
 // themselves. A code is one only in a query or where it is long: errors have
 // codes, too.
 var secretForms = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)((?:^|[?&#;\s])(?:code|state|nonce|launch|iss_state|session_state|code_challenge)(?:=|%3d))[^\s&"'<>;]+`),
+	regexp.MustCompile(`(?i)((?:^|[?&#;\s]|%(?:25)*(?:3f|26|23))(?:code|state|nonce|launch|iss_state|session_state|code_challenge)(?:=|%(?:25)*3d))[^\s&"'<>;]+`),
 	regexp.MustCompile(`(?i)("(?:code|state|nonce|launch)"\s*:\s*")[^\s"]{20,}`),
-	regexp.MustCompile(`(?i)((?:^|[^a-z_])(?:access_token|refresh_token|id_token|id_token_hint|registration_access_token|client_secret|client_assertion|assertion|code_verifier|password|passwd|pwd|token|secret|samlresponse|samlrequest|samlart|relaystate|ticket|sid|session|sessionid|session_id|jsessionid|phpsessid|execution|tab_id|session_code|auth_session_id|auth_token|api_key|apikey)["']?\s*(?:=|:|%3d)\s*["']?)[^\s&"'<>;,]{6,}`),
+	regexp.MustCompile(`(?i)((?:^|[^a-z_])(?:access_token|refresh_token|id_token|id_token_hint|registration_access_token|client_secret|client_assertion|assertion|code_verifier|password|passwd|pwd|token|secret|samlresponse|samlrequest|samlart|relaystate|ticket|sid|session|sessionid|session_id|jsessionid|phpsessid|execution|tab_id|session_code|auth_session_id|auth_token|api_key|apikey)["']?\s*(?:=|:|%(?:25)*3d)\s*["']?)[^\s&"'<>;,]{6,}`),
 	regexp.MustCompile(`(?i)(\b(?:bearer|basic|dpop)\s+)[a-z0-9+/=._~-]{6,}`),
 	regexp.MustCompile(`()\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*`),
 	regexp.MustCompile(`()//[^/\s@]{1,200}@`),

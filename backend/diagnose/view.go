@@ -24,7 +24,7 @@ type view struct {
 }
 
 // maxSearched bounds the text that rules search.
-const maxSearched = 32 << 10
+const maxSearched = 16 << 10
 
 func newView(f Facts) *view {
 	v := &view{Facts: f}
