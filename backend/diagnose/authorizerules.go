@@ -140,7 +140,7 @@ func authorizeRules() []rule {
 			sources:     []string{epicTrouble, epicOAuth, myChartError4},
 		},
 		{
-			id: "client-id-of-other-environment", title: "The client ID is the {other-environment} one, and this is {environment}.", stages: []Stage{Authorize, Token},
+			id: "client-id-of-other-environment", title: "The client ID is that of another environment: {swapped}.", stages: []Stage{Authorize, Token},
 			when: []condition{silence, badClient, unknownClient, fault("authorization-request-refused"), error4, epicPage}, prior: prior{8, 8, 3, 4},
 			evidence: []evidence{
 				wrongSide.is(Strong, "The host {host} and the environment that is chosen here do not fit."),
@@ -193,7 +193,7 @@ func authorizeRules() []rule {
 			sources:     []string{"RFC 6749 section 4.1.2.1", "RFC 6749 section 5.2", "https://github.com/keycloak/keycloak/issues/14615"},
 		},
 		{
-			id: "redirect-not-registered", title: "The redirect URI {redirect} is not registered at the EHR to the letter.", stages: []Stage{Authorize, Token},
+			id: "redirect-not-registered", title: "{redirect} is not registered at the EHR, to the letter, as a redirect URI.", stages: []Stage{Authorize, Token},
 			when: []condition{silence, fault("authorization-request-refused", "code-refused", "token-request-refused"), error4, epicPage}, prior: prior{7, 7, 7, 7},
 			evidence: []evidence{
 				all(laterPort, at(Authorize)).is(Strong, "The first port was taken, so {redirect} was used; EHRs match the port, too."),
@@ -295,7 +295,7 @@ func authorizeRules() []rule {
 				all(isEpic, environment("production"), neverWorked, at(Authorize)).is(Fair, "No sign-in at this site has worked yet, and each site has to have the app activated."),
 				all(error4, neverWorked).is(Fair, "MyChart's error 4 was seen with apps that are not active."),
 				unknownClient.is(Fair, "The error is unauthorized_client."),
-				all(error4, echoSame).is(Fair, "What was sent has a whole redirect URI and an aud, so the other two reasons that are known for this page do not hold."),
+				all(error4, echoSame).is(Slight, "What was sent has a whole redirect URI and an aud, so the other two reasons that are known for this page do not hold."),
 			},
 			against: []evidence{workedAsIs.is(Fair, "It worked with the same values {since-success} ago."), publicSandbox.is(Fair, "In Epic's public sandbox no site has to activate it."), at(Token).is(Slight, "The authorization endpoint let it pass.")},
 			phrases: []phrase{

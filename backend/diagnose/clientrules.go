@@ -185,7 +185,7 @@ func clientRules() []rule {
 			sources:     []string{"RFC 6749 section 2.1", "https://hl7.org/fhir/smart-app-launch/app-launch.html#support-for-public-and-confidential-apps"},
 		},
 		{
-			id: "key-not-registered", title: "The public half of the key {key} is not registered at the EHR for this app and environment.", stages: stages,
+			id: "key-not-registered", title: "The public half of {key} is not registered at the EHR for this app and environment.", stages: stages,
 			when: []condition{all(badAssertion, someKey)}, needs: mayHaveKey, prior: prior{7, 7, 7, 7},
 			evidence: []evidence{
 				all(badAssertion, someKey, neverWorked).is(Fair, "This key has never been accepted there."),

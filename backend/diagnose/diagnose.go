@@ -103,7 +103,7 @@ func Diagnose(f Facts) Diagnosis {
 	}
 	if len(d.Causes) == 0 {
 		last := lastResort(v)
-		d.Causes = append(d.Causes, last.cause(v, nil, nil, last.prior.of(v)))
+		d.Causes = append(d.Causes, last.cause(v, []string{last.evidence[0].says}, nil, last.prior.of(v)))
 	}
 	// The table's own order decides between equals.
 	slices.SortStableFunc(d.Causes, func(a, b Cause) int { return cmp.Compare(b.Score, a.Score) })

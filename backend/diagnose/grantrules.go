@@ -148,7 +148,7 @@ func grantRules() []rule {
 				{"unknown or invalid refresh token", "", ""},
 				{"user…consent…removed", "", ""},
 			},
-			distinguish: "MyChart's page for linked apps shows whether the access is still there.",
+			distinguish: "The portal's page for linked apps (at Epic, MyChart's) shows whether the access is still there.",
 			fix:         Fix{"Sign in again, if the patient still wants it.", Reconnect, ""},
 			sources:     []string{"RFC 6749 section 5.2", "RFC 7009 section 2.1", epicOAuth},
 		},

@@ -55,10 +55,10 @@ func networkRules() []rule {
 		},
 		{
 			id: "server-slow", title: "{host} takes long to answer.", stages: everywhere,
-			when: []condition{fault("timeout"), all(seen("nothing failed", (*view).quiet), took(1500*time.Millisecond))}, prior: often(6),
+			when: []condition{fault("timeout"), all(seen("nothing failed", (*view).quiet), took(2*time.Second))}, prior: often(6),
 			evidence: []evidence{
 				fault("timeout").is(Strong, "No answer came within the time that Chartkey waits."),
-				all(seen("nothing failed", (*view).quiet), took(1500*time.Millisecond)).is(Strong, "It worked, and took {elapsed}."),
+				all(seen("nothing failed", (*view).quiet), took(2*time.Second)).is(Strong, "It worked, and took {elapsed}."),
 			},
 			against:     []evidence{all(fault("timeout"), neverWorked, noAnswer, behindProxy).is(Slight, "It has not answered through this proxy before.")},
 			distinguish: "A slow server answers at a quieter hour; a firewall that swallows the request never does.",
@@ -101,7 +101,7 @@ func networkRules() []rule {
 			when: []condition{fault("tls-untrusted")}, prior: often(6),
 			evidence: []evidence{
 				ours("looks like a proxy that inspects").is(Decisive, "The certificate is signed by a product that inspects connections."),
-				all(fault("tls-untrusted"), behindProxy).is(Fair, "The connection went through the proxy {proxy}."),
+				all(fault("tls-untrusted"), behindProxy).is(Fair, "The connection went through {proxy}."),
 				all(fault("tls-untrusted"), isEpic).is(Slight, "Epic's servers have certificates of public authorities, so an unknown one is probably the network's."),
 			},
 			against:     []evidence{ours("is signed by itself").is(Strong, "The certificate is signed by itself, and not by a proxy's authority.")},
@@ -147,7 +147,7 @@ func networkRules() []rule {
 			sources:     []string{"RFC 5280 section 4.1.2.5"},
 		},
 		{
-			id: "clock-wrong", title: "This workstation's clock is wrong: it is {clock}.", stages: everywhere,
+			id: "clock-wrong", title: "This workstation's clock is not the server's: it is {clock}.", stages: everywhere,
 			when: []condition{clockOff(2 * time.Minute), fault("tls-expired", "id-token-issued-later", "id-token-expired", "id-token-not-yet")}, prior: often(4),
 			evidence: []evidence{
 				ours("clock is behind the server").is(Strong+Fair, "What the server signed is dated later than this workstation's clock."),
@@ -205,7 +205,7 @@ func networkRules() []rule {
 			sources:     []string{"RFC 8446 section 6.2", "RFC 8705 section 2"},
 		},
 		{
-			id: "proxy-wants-sign-in", title: "The proxy {proxy} wants a user name and password.", stages: everywhere,
+			id: "proxy-wants-sign-in", title: "{proxy} wants a user name and password.", stages: everywhere,
 			when: []condition{fault("proxy-sign-in"), status(407)}, prior: often(7),
 			evidence:    []evidence{either(fault("proxy-sign-in"), status(407)).is(Decisive, "The proxy answered that it wants a sign-in (407).")},
 			distinguish: "Browsers sign in to such a proxy with the account of the system, so that a web page opens all the same.",
@@ -213,7 +213,7 @@ func networkRules() []rule {
 			sources:     []string{"RFC 9110 section 15.5.8"},
 		},
 		{
-			id: "proxy-wrong", title: "The proxy that is set, {proxy}, cannot be used.", stages: everywhere,
+			id: "proxy-wrong", title: "{proxy}, which is set here, cannot be used.", stages: everywhere,
 			when: []condition{fault("proxy-not-found", "proxy-unreachable", "proxy-invalid", "proxy-failed")}, prior: often(7),
 			evidence:    []evidence{fault("proxy-not-found", "proxy-unreachable", "proxy-invalid", "proxy-failed").is(Strong+Fair, "The connection failed at the proxy, before {host} was asked.")},
 			distinguish: "Without the proxy (on another network) the server answers.",
@@ -221,7 +221,7 @@ func networkRules() []rule {
 			sources:     []string{"RFC 9110 section 7.3.2"},
 		},
 		{
-			id: "proxy-refuses", title: "The proxy {proxy} does not let this workstation reach {host}.", stages: everywhere,
+			id: "proxy-refuses", title: "{proxy} does not let this workstation reach {host}.", stages: everywhere,
 			when: []condition{fault("proxy-refused")}, prior: often(7),
 			evidence:    []evidence{fault("proxy-refused").is(Decisive, "The proxy answered the request for a connection with a refusal.")},
 			distinguish: "The proxy's own page, in a browser, says why.",

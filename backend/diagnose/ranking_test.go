@@ -166,7 +166,7 @@ func TestTheShapeOfASecretIsAllThatIsKept(t *testing.T) {
 	for secret, want := range map[string]diagnose.SecretFacts{
 		"":                                     {},
 		"dG9wLXNlY3JldC12YWx1ZQ":               {Set: true},
-		"dG9wLXNlY3JldC12YWx1ZQ ":              {Set: true, Space: true},
+		"dG9wLXNlY3JldC12YWx1ZQ" + "\n":        {Set: true, Space: true},
 		"dG9wLXNlY\u200b3JldC12YWx1ZQ":         {Set: true, Space: true, Special: true},
 		id:                                     {Set: true, IsClientID: true, LikeClientID: true},
 		"00000000-1111-4222-8333-444455556666": {Set: true, LikeClientID: true},

@@ -195,9 +195,36 @@ func (r *rule) cause(v *view, pro, contra []string, score int) Cause {
 	return c
 }
 
+// group is the rules of one file, under the heading that they have in docs/diagnosis.md.
+type group struct {
+	heading string
+	rules   []rule
+}
+
+func groups() []group {
+	return []group{
+		{"The way to the server, and servers that do not work", networkRules()},
+		{"The FHIR base URL and discovery", discoveryRules()},
+		{"The sign-in in the browser", authorizeRules()},
+		{"What the browser brings back", callbackRules()},
+		{"Clients that the token endpoint does not accept", clientRules()},
+		{"Codes, refresh tokens and token answers", grantRules()},
+		{"Who signed in (id_token)", identityRules()},
+		{"What was granted", accessRules()},
+		{"FHIR reads", fhirRules()},
+		{"Launches from within an EHR", launchRules()},
+		{"Ending access, asking about tokens, registering by a request", endingRules()},
+		{"This workstation", localRules()},
+	}
+}
+
 // table is every rule. Of two causes with the same score the earlier comes first.
 var table = sync.OnceValue(func() []rule {
-	return slices.Concat(networkRules(), discoveryRules(), authorizeRules(), callbackRules(), clientRules(), grantRules(), identityRules(), accessRules(), fhirRules(), launchRules(), endingRules(), localRules())
+	var rules []rule
+	for _, g := range groups() {
+		rules = append(rules, g.rules...)
+	}
+	return rules
 })
 
 // lastResort is what is said where no rule fits.
@@ -206,6 +233,7 @@ func lastResort(v *view) *rule {
 		id:          "unknown-failure",
 		title:       "The failure is one that Chartkey knows no particular cause of.",
 		prior:       often(1),
+		evidence:    []evidence{seen("no rule fits", func(*view) bool { return true }).is(Slight, "No cause in Chartkey's table fits what was seen.")},
 		distinguish: "The trace of the exchange shows what the server was asked and what it answered.",
 		fix:         Fix{"Try once more. If it fails in the same way, export the trace (it holds no secrets) and show it to the health system.", AskHealthSystem, ""},
 		sources:     []string{"RFC 6749 section 5.2"},
@@ -213,6 +241,7 @@ func lastResort(v *view) *rule {
 	if v.quiet() {
 		r.id, r.title = "nothing-wrong", "Nothing that was seen is a failure."
 		r.distinguish = "A test of the registration (layer all) shows whether the connection works from end to end."
+		r.evidence[0].says = "There is no error, no refusal and no odd answer in what was seen."
 		r.fix = Fix{"Nothing has to be done. If something does not work all the same, test the registration.", TestAgain, ""}
 	}
 	return r

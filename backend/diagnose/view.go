@@ -142,29 +142,32 @@ func spoken(d time.Duration) string {
 var vocabulary = map[string]func(*view) string{
 	"host":   func(v *view) string { return cmp.Or(v.host(), "the server") },
 	"base":   func(v *view) string { return cmp.Or(address(v.Registration.FHIRBaseURL), "the FHIR base URL") },
-	"client": func(v *view) string { return cmp.Or(idForm.FindString(v.Registration.ClientID), "the client ID") },
+	"client": func(v *view) string { return cmp.Or(idForm.FindString(v.Registration.ClientID), "that is saved here") },
 	"environment": func(v *view) string {
-		return cmp.Or(known(v.Registration.Environment, "sandbox", "production"), "this")
+		return cmp.Or(known(v.Registration.Environment, "sandbox", "production"), "production")
 	},
 	"other-environment": otherEnvironment,
+	"swapped":           swapped,
 	"audience":          func(v *view) string { return cmp.Or(known(v.Registration.Audience, "patient", "provider"), "patient") },
 	"other-audience":    otherAudience,
-	"redirect":          func(v *view) string { return cmp.Or(address(v.redirect()), "the redirect URI") },
-	"port":              func(v *view) string { return cmp.Or(portOf(v.redirect()), "the port") },
-	"first-port":        func(v *view) string { return cmp.Or(portOf(first(v.Registration.RedirectURIs)), "the first port") },
-	"wait":              func(v *view) string { return waiting(v.HTTP.RetryAfter) },
-	"elapsed":           func(v *view) string { return spoken(v.Elapsed) },
-	"since-success":     func(v *view) string { return spoken(v.History.SinceSuccess) },
-	"since-edit":        func(v *view) string { return spoken(v.History.SinceEdit) },
-	"since-code":        func(v *view) string { return spoken(v.Request.SinceCode) },
-	"age":               func(v *view) string { return spoken(v.History.Age) },
-	"offset":            func(v *view) string { return spoken(v.Clock.Offset) },
-	"clock":             clockWords,
-	"status":            func(v *view) string { return fmt.Sprintf("HTTP %d", v.HTTP.Status) },
-	"proxy":             func(v *view) string { return cmp.Or(hostOf(v.Network.Proxy), "the proxy") },
-	"resource":          func(v *view) string { return cmp.Or(typeForm.FindString(v.Request.Resource), "this kind of resource") },
-	"method":            func(v *view) string { return cmp.Or(methodForm.FindString(v.Request.AuthMethod), "this method") },
-	"key":               func(v *view) string { return cmp.Or(idForm.FindString(v.Request.KeyID), "the key") },
+	"redirect":          func(v *view) string { return cmp.Or(address(v.redirect()), "the redirect URI that is saved here") },
+	"port":              func(v *view) string { return cmp.Or(portOf(v.redirect()), "another one") },
+	"first-port": func(v *view) string {
+		return cmp.Or(portOf(first(v.Registration.RedirectURIs)), "of the first redirect URI")
+	},
+	"wait":          func(v *view) string { return waiting(v.HTTP.RetryAfter) },
+	"elapsed":       func(v *view) string { return lapse(v.Elapsed) },
+	"since-success": func(v *view) string { return lapse(v.History.SinceSuccess) },
+	"since-edit":    func(v *view) string { return lapse(v.History.SinceEdit) },
+	"since-code":    func(v *view) string { return lapse(v.Request.SinceCode) },
+	"age":           func(v *view) string { return lapse(v.History.Age) },
+	"offset":        func(v *view) string { return lapse(v.Clock.Offset) },
+	"clock":         clockWords,
+	"status":        func(v *view) string { return fmt.Sprintf("HTTP %d", v.HTTP.Status) },
+	"proxy":         func(v *view) string { return strings.TrimSpace("the proxy " + hostOf(v.Network.Proxy)) },
+	"resource":      func(v *view) string { return cmp.Or(typeForm.FindString(v.Request.Resource), "this kind of resource") },
+	"method":        func(v *view) string { return cmp.Or(methodForm.FindString(v.Request.AuthMethod), "this method") },
+	"key":           func(v *view) string { return strings.TrimSpace("the key " + idForm.FindString(v.Request.KeyID)) },
 	"scopes": func(v *view) string {
 		return cmp.Or(strings.Join(v.suspects(), " "), "scopes that the app is not registered for")
 	},
@@ -192,10 +195,20 @@ func first(list []string) string {
 }
 
 func otherEnvironment(v *view) string {
-	if v.sandbox {
+	switch v.Registration.Environment {
+	case "sandbox":
 		return "production"
+	case "production":
+		return "sandbox"
 	}
-	return "sandbox"
+	return "the other one"
+}
+
+func swapped(v *view) string {
+	if known(v.Registration.Environment, "sandbox", "production") == "" {
+		return "the sandbox one in production, or the other way round"
+	}
+	return "the " + otherEnvironment(v) + " one, and this is " + v.Registration.Environment
 }
 
 func otherAudience(v *view) string {
@@ -220,7 +233,18 @@ func waiting(d time.Duration) string {
 	return spoken(d)
 }
 
+// lapse is spoken for a time that may not be known.
+func lapse(d time.Duration) string {
+	if d == 0 {
+		return "some time"
+	}
+	return spoken(d)
+}
+
 func clockWords(v *view) string {
+	if !v.Clock.Known {
+		return "ahead or behind"
+	}
 	if v.Clock.Offset > 0 {
 		return spoken(v.Clock.Offset) + " behind the server's"
 	}
@@ -270,12 +294,19 @@ var blank = regexp.MustCompile(`\{[a-z-]+\}`)
 
 // fill puts facts in the place of the words in curly brackets.
 func (v *view) fill(text string) string {
-	return blank.ReplaceAllStringFunc(text, func(mark string) string {
+	filled := blank.ReplaceAllStringFunc(text, func(mark string) string {
 		if get := vocabulary[strings.Trim(mark, "{}")]; get != nil {
 			return get(v)
 		}
 		return mark
 	})
+	// What stands for a fact that is not known may come to begin the sentence.
+	for _, word := range []string{"the ", "this ", "scopes "} {
+		if strings.HasPrefix(text, "{") && strings.HasPrefix(filled, word) {
+			return strings.ToUpper(filled[:1]) + filled[1:]
+		}
+	}
+	return filled
 }
 
 // param is fill for a program: nothing where the fact is not known.
@@ -298,6 +329,8 @@ func (v *view) param(text string) string {
 			return ""
 		}
 		return v.HTTP.RetryAfter.String()
+	case text == "{other-environment}":
+		return known(otherEnvironment(v), "sandbox", "production")
 	case text == "{better-base}":
 		return v.betterBase()
 	}
