@@ -161,6 +161,16 @@ func (a *App) AcceptConnection(connectionID string) error {
 	return a.session.AcceptConnection(connectionID)
 }
 
+// Traces gives the redacted traces of the latest operations: of a registration, or of all where id is "".
+func (a *App) Traces(id string) ([]workstation.Traced, error) {
+	return a.desk.Traces(context.Background(), id, session.ShownTraces)
+}
+
+// SaveTrace saves a trace where the person says: as "har" or as "markdown".
+func (a *App) SaveTrace(id int64, format string) (string, error) {
+	return a.session.SaveTrace(id, format)
+}
+
 // Diagnose tells what the last failure of a registration probably is; with
 // probe, what can be asked safely is asked first.
 func (a *App) Diagnose(id string, probe bool) (workstation.Diagnosed, error) {

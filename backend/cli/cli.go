@@ -195,7 +195,7 @@ func (r *run) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&r.user, "user", "", "act for this `user` (default: the workstation's owner)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	root.AddCommand(
-		r.versionCommand(), r.windowCommand(), r.demoCommand(), r.registrationCommand(), r.connectCommand(), r.statusCommand(), r.testCommand(), r.diagnoseCommand(),
+		r.versionCommand(), r.windowCommand(), r.demoCommand(), r.registrationCommand(), r.connectCommand(), r.statusCommand(), r.testCommand(), r.diagnoseCommand(), r.traceCommand(),
 		r.refreshCommand(), r.disconnectCommand(), r.fhirCommand(), r.listenCommand(), r.issuerCommand(), r.launchCommand(), r.acceptCommand(), r.simulatorCommand(), r.doctorCommand(), r.vaultCommand(), r.userCommand(), r.policyCommand(), r.auditCommand(), r.networkCommand(), r.httpsCommand(), r.callbackCommand(),
 	)
 	for _, c := range allCommands(root) {

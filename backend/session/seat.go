@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -228,12 +229,30 @@ func (s *Session) ExportAudit(format string) (string, error) {
 	if format == workstation.ExportFHIR {
 		suggested = "chartkey-activity.json"
 	}
+	return s.save(suggested, func(out io.Writer) error { return s.w.ExportAudit(s.ctx, format, out) })
+}
+
+// ShownTraces is how many traces the window shows.
+const ShownTraces = 20
+
+// SaveTrace saves a trace where the person says.
+func (s *Session) SaveTrace(id int64, format string) (string, error) {
+	suggested := "chartkey-trace.har"
+	if format == workstation.TraceMarkdown {
+		suggested = "chartkey-trace.md"
+	}
+	return s.save(suggested, func(out io.Writer) error { return s.w.WriteTrace(s.ctx, id, format, out) })
+}
+
+// save writes a file where the person says. It gives its name, or "" where the
+// person changed their mind.
+func (s *Session) save(suggested string, write func(io.Writer) error) (string, error) {
 	path, err := s.hooks.SaveFile(suggested)
 	if err != nil || path == "" {
 		return "", err
 	}
 	var out bytes.Buffer
-	if err := s.w.ExportAudit(s.ctx, format, &out); err != nil {
+	if err := write(&out); err != nil {
 		return "", err
 	}
 	if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {

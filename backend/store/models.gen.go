@@ -156,6 +156,14 @@ type TestReport struct {
 	Report         []byte
 }
 
+type Trace struct {
+	ID             int64
+	RegistrationID string
+	ProfileID      string
+	Trace          []byte
+	At             int64
+}
+
 type Vault struct {
 	ID        string
 	OnlyOne   int64

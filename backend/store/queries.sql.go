@@ -43,6 +43,29 @@ func (q *Queries) Account(ctx context.Context, arg AccountParams) ([]byte, error
 	return account, err
 }
 
+const addTrace = `-- name: AddTrace :one
+INSERT INTO trace (registration_id, profile_id, trace, at) VALUES (?, ?, ?, ?) RETURNING id
+`
+
+type AddTraceParams struct {
+	RegistrationID string
+	ProfileID      string
+	Trace          []byte
+	At             int64
+}
+
+func (q *Queries) AddTrace(ctx context.Context, arg AddTraceParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, addTrace,
+		arg.RegistrationID,
+		arg.ProfileID,
+		arg.Trace,
+		arg.At,
+	)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const allDiscovery = `-- name: AllDiscovery :many
 SELECT fhir_base_url, configuration, fetched_at, expires_at FROM discovery
 `
@@ -632,6 +655,15 @@ func (q *Queries) DeleteTestReportsOfProfile(ctx context.Context, profileID stri
 	return err
 }
 
+const deleteTracesOfProfile = `-- name: DeleteTracesOfProfile :exec
+DELETE FROM trace WHERE profile_id = ?
+`
+
+func (q *Queries) DeleteTracesOfProfile(ctx context.Context, profileID string) error {
+	_, err := q.db.ExecContext(ctx, deleteTracesOfProfile, profileID)
+	return err
+}
+
 const discovery = `-- name: Discovery :one
 SELECT fhir_base_url, configuration, fetched_at, expires_at FROM discovery WHERE fhir_base_url = ?
 `
@@ -658,6 +690,22 @@ func (q *Queries) DropAuditThrough(ctx context.Context, seq int64) (int64, error
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const dropOldTraces = `-- name: DropOldTraces :exec
+DELETE FROM trace WHERE trace.registration_id = ?1 AND trace.profile_id = ?2
+  AND trace.id NOT IN (SELECT t.id FROM trace t WHERE t.registration_id = ?1 AND t.profile_id = ?2 ORDER BY t.id DESC LIMIT ?3)
+`
+
+type DropOldTracesParams struct {
+	RegistrationID string
+	ProfileID      string
+	Kept           int64
+}
+
+func (q *Queries) DropOldTraces(ctx context.Context, arg DropOldTracesParams) error {
+	_, err := q.db.ExecContext(ctx, dropOldTraces, arg.RegistrationID, arg.ProfileID, arg.Kept)
+	return err
 }
 
 const endRefresh = `-- name: EndRefresh :exec
@@ -711,6 +759,28 @@ func (q *Queries) FindIssuer(ctx context.Context, issuer string) (Issuer, error)
 		&i.FirstSeen,
 		&i.LastSeen,
 		&i.DecidedAt,
+	)
+	return i, err
+}
+
+const findTrace = `-- name: FindTrace :one
+SELECT id, registration_id, profile_id, trace, at FROM trace WHERE id = ? AND profile_id = ?
+`
+
+type FindTraceParams struct {
+	ID        int64
+	ProfileID string
+}
+
+func (q *Queries) FindTrace(ctx context.Context, arg FindTraceParams) (Trace, error) {
+	row := q.db.QueryRowContext(ctx, findTrace, arg.ID, arg.ProfileID)
+	var i Trace
+	err := row.Scan(
+		&i.ID,
+		&i.RegistrationID,
+		&i.ProfileID,
+		&i.Trace,
+		&i.At,
 	)
 	return i, err
 }
@@ -1708,6 +1778,20 @@ func (q *Queries) SaveTestReport(ctx context.Context, arg SaveTestReportParams) 
 	return err
 }
 
+const sealTrace = `-- name: SealTrace :exec
+UPDATE trace SET trace = ? WHERE id = ?
+`
+
+type SealTraceParams struct {
+	Trace []byte
+	ID    int64
+}
+
+func (q *Queries) SealTrace(ctx context.Context, arg SealTraceParams) error {
+	_, err := q.db.ExecContext(ctx, sealTrace, arg.Trace, arg.ID)
+	return err
+}
+
 const seeIssuer = `-- name: SeeIssuer :exec
 INSERT INTO issuer (issuer, received, decision, registration_id, launches, first_seen, last_seen, decided_at)
 VALUES (?, ?, 'pending', NULL, 1, ?3, ?3, NULL)
@@ -1934,6 +2018,83 @@ func (q *Queries) TestReportsOfProfile(ctx context.Context, profileID string) ([
 			&i.Layer,
 			&i.OK,
 			&i.StartedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const traces = `-- name: Traces :many
+SELECT id, registration_id, profile_id, trace, at FROM trace WHERE profile_id = ? ORDER BY id DESC LIMIT ?
+`
+
+type TracesParams struct {
+	ProfileID string
+	Limit     int64
+}
+
+func (q *Queries) Traces(ctx context.Context, arg TracesParams) ([]Trace, error) {
+	rows, err := q.db.QueryContext(ctx, traces, arg.ProfileID, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Trace
+	for rows.Next() {
+		var i Trace
+		if err := rows.Scan(
+			&i.ID,
+			&i.RegistrationID,
+			&i.ProfileID,
+			&i.Trace,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const tracesOf = `-- name: TracesOf :many
+SELECT id, registration_id, profile_id, trace, at FROM trace WHERE profile_id = ? AND registration_id = ? ORDER BY id DESC LIMIT ?
+`
+
+type TracesOfParams struct {
+	ProfileID      string
+	RegistrationID string
+	Limit          int64
+}
+
+func (q *Queries) TracesOf(ctx context.Context, arg TracesOfParams) ([]Trace, error) {
+	rows, err := q.db.QueryContext(ctx, tracesOf, arg.ProfileID, arg.RegistrationID, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Trace
+	for rows.Next() {
+		var i Trace
+		if err := rows.Scan(
+			&i.ID,
+			&i.RegistrationID,
+			&i.ProfileID,
+			&i.Trace,
+			&i.At,
 		); err != nil {
 			return nil, err
 		}

@@ -29,6 +29,8 @@ const auditPage = 500
 type action struct {
 	w       *Workstation
 	started audit.Entry
+	// seen are the exchanges of the action, where they are observed.
+	seen *observation
 
 	mu    sync.Mutex // protects the one below
 	ended bool
@@ -42,7 +44,7 @@ func (w *Workstation) begin(ctx context.Context, p store.Profile, e audit.Entry)
 
 // beginWith is begin with something to be stored in the same transaction.
 func (w *Workstation) beginWith(ctx context.Context, p store.Profile, e audit.Entry, deed func(q *store.Queries) error) (*action, error) {
-	a := &action{w: w}
+	a := &action{w: w, seen: observationOf(ctx)}
 	key := w.recordKey(ctx)
 	err := w.store.Update(ctx, func(q *store.Queries) (err error) {
 		if err := deed(q); err != nil {
@@ -84,6 +86,8 @@ func (a *action) commit(ctx context.Context, deed func(q *store.Queries) error) 
 func (a *action) end(ctx context.Context, cause error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.w.keepTrace(ctx, a.started.ProfileID, a.started.RegistrationID, a.seen, cause)
+	a.seen = nil
 	if a.ended {
 		return cause
 	}

@@ -17,6 +17,7 @@ import (
 	"chartkey/backend/scope"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
+	"chartkey/backend/trace"
 
 	"github.com/google/uuid"
 )
@@ -156,6 +157,7 @@ func (w *Workstation) beginConnect(ctx context.Context, who *seat, ref string, o
 		}
 		reg.Scopes = set.String()
 	}
+	observationOf(ctx).record(w, audit.Connect, reg, nil)
 	// Everything that could fail later for want of a key fails now, before the browser opens.
 	if _, err := w.dataKey(ctx, who.profile.ID); err != nil {
 		return nil, err
@@ -238,7 +240,8 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 		if !login.comeBack() {
 			return ended
 		}
-		ctx = w.watched(ctx)
+		act.seen.note(trace.StepCallback, last.RedirectURI, query)
+		ctx = context.WithValue(ctx, observationKey{}, act.seen)
 		status, err := w.complete(ctx, asked, act, last, query)
 		err = adviseOnRefusal(err, last.Scopes, in.cfg)
 		if cancelled := context.Cause(loginCtx); err != nil && cancelled != nil {
@@ -260,6 +263,7 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 	// A lock or a switch abandons what is in flight for the profile.
 	context.AfterFunc(in.who.ctx, func() { end(in.who.over()) })
 	now := w.now().UTC()
+	act.seen.note(trace.StepAuthorize, authorization.URL, nil)
 	login.url = authorization.URL
 	login.LoginInfo = LoginInfo{
 		ID: uuid.NewString(), RegistrationID: in.reg.ID, RedirectURI: authorization.RedirectURI, Scopes: authorization.Scopes.Strings(), Warnings: slices.Clone(in.notes),

@@ -80,6 +80,8 @@ func (w *Workstation) disconnect(ctx context.Context, who *seat, reg store.Regis
 	if c, err := w.openContext(ctx, g); err == nil {
 		entry.Patient = patientPath(c.Patient)
 	}
+	ctx = w.watched(ctx)
+	observationOf(ctx).record(w, audit.Disconnect, reg, nil)
 	err = w.recorded(ctx, who.profile, entry, func(ctx context.Context, act *action) error {
 		if mode == RevokeAuto {
 			d = w.revoke(ctx, reg, g)

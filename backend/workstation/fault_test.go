@@ -396,6 +396,7 @@ func (d *ailing) tellsNoSecret(t *testing.T) {
 	d.logMu.Lock()
 	said := append(slices.Clone(d.said), d.log.String())
 	d.logMu.Unlock()
+	said = append(said, d.traced(t)...)
 	secrets := d.wire.all()
 	if len(secrets) < 5 {
 		t.Fatalf("only %d secrets went over the wire, so the search for them proves nothing", len(secrets))
@@ -407,6 +408,27 @@ func (d *ailing) tellsNoSecret(t *testing.T) {
 			}
 		}
 	}
+}
+
+// traced gives the traces of what was done, in each form.
+func (d *ailing) traced(t *testing.T) []string {
+	t.Helper()
+	all, err := d.Traces(t.Context(), "", 100)
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d traces, %v", len(all), err)
+	}
+	var out []string
+	for _, one := range all {
+		out = append(out, string(mustJSON(t, one)))
+		for _, format := range []string{workstation.TraceHAR, workstation.TraceMarkdown} {
+			var text bytes.Buffer
+			if err := d.WriteTrace(t.Context(), one.ID, format, &text); err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, text.String())
+		}
+	}
+	return out
 }
 
 // wiretap notes the secrets that requests and answers of the token endpoint carry.

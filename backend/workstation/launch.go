@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"chartkey/backend/network"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
+	"chartkey/backend/trace"
 )
 
 // The bounds of the launch listener. A clinician launches a few times a
@@ -380,6 +382,9 @@ func (l *LaunchListener) begin(ctx context.Context, reg store.Registration, in l
 	if in.Unattended {
 		timeout = unattendedTimeout
 	}
+	ctx = w.watched(ctx)
+	observationOf(ctx).record(w, audit.Launch, reg, &cfg)
+	observationOf(ctx).note(trace.StepLaunch, l.url, url.Values{"iss": {in.Issuer}, "launch": {in.Value}})
 	return w.startLogin(ctx, signIn{
 		who: who, timeout: timeout, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg).ForLaunch(), kind: ehrLaunch,
 		launch: in.Value, accepted: !in.Unattended,

@@ -13,6 +13,7 @@ import (
 
 	"chartkey/backend/diagnose"
 	"chartkey/backend/network"
+	"chartkey/backend/trace"
 )
 
 // maxObserved is how much of an answer is looked at for a diagnosis.
@@ -30,6 +31,8 @@ type observation struct {
 	issue []diagnose.IssueFacts
 	clock diagnose.ClockFacts
 	began time.Time
+	// recorder keeps the trace, once it is known of what.
+	recorder *trace.Recorder
 }
 
 type observationKey struct{}
@@ -53,7 +56,11 @@ type observing struct{ next http.RoundTripper }
 func (t observing) RoundTrip(req *http.Request) (*http.Response, error) {
 	o := observationOf(req.Context())
 	o.begins()
-	res, err := t.next.RoundTrip(req)
+	next := t.next
+	if r := o.recording(); r != nil {
+		next = r.Transport(next)
+	}
+	res, err := next.RoundTrip(req)
 	if o == nil || err != nil {
 		return res, err
 	}

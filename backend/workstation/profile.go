@@ -327,7 +327,7 @@ func (w *Workstation) ResetPasscode(ctx context.Context, user string) error {
 
 // destroyKey deletes a profile's key with all that only it opens.
 func destroyKey(ctx context.Context, q *store.Queries, profileID string) error {
-	return errors.Join(q.DeleteDataKey(ctx, profileID), q.DeleteGrantsOfProfile(ctx, profileID), q.DeleteTestReportsOfProfile(ctx, profileID), q.DeleteAccountsOfProfile(ctx, profileID), q.DeleteFailuresOfProfile(ctx, profileID))
+	return errors.Join(q.DeleteDataKey(ctx, profileID), q.DeleteGrantsOfProfile(ctx, profileID), q.DeleteTestReportsOfProfile(ctx, profileID), q.DeleteAccountsOfProfile(ctx, profileID), q.DeleteFailuresOfProfile(ctx, profileID), q.DeleteTracesOfProfile(ctx, profileID))
 }
 
 // RemoveProfile removes a person with their key and connections. The EHRs are

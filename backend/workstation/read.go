@@ -58,6 +58,7 @@ func (w *Workstation) withGrant(ctx context.Context, who *seat, ref, path string
 		return err
 	}
 	ctx, entry := w.watched(ctx), readEntry(reg, c, path)
+	observationOf(ctx).record(w, audit.Read, reg, nil)
 	err = w.recorded(ctx, who.profile, entry, func(ctx context.Context, _ *action) error {
 		return w.tokens(reg, g).use(ctx, func(client *fhir.Client) error { return do(ctx, client) })
 	})

@@ -188,6 +188,7 @@ func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store
 	if err != nil {
 		return g, err
 	}
+	observationOf(ctx).record(w, audit.Refresh, reg, &cfg)
 	act, err := w.beginRenewal(ctx, reg, g, c)
 	if err != nil {
 		return g, err

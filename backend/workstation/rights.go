@@ -32,7 +32,7 @@ var rights = map[string]right{
 
 	"Statuses": anybody, "Status": anybody, "LaunchStatuses": anybody, "LatestReport": anybody,
 	"BeginConnect": signedIn, "Login": anybody, "DeliverCallback": anybody, "LoginOf": anybody, "AcceptConnection": signedIn,
-	"Diagnose": signedIn, "RecognizePage": signedIn, "ApplyFix": adminOnly,
+	"Traces": signedIn, "WriteTrace": signedIn, "Diagnose": signedIn, "RecognizePage": signedIn, "ApplyFix": adminOnly,
 	"Test": signedIn, "Refresh": signedIn, "RefreshDue": signedIn, "Disconnect": signedIn, "Read": signedIn, "ReadPages": signedIn,
 
 	"ClientKeys": anybody, "KeySet": anybody, "PublicKey": signedIn,

@@ -137,7 +137,9 @@ func (w *Workstation) Test(ctx context.Context, ref string, layer Layer, each fu
 		}
 		entry := registrationEntry(audit.Test, reg)
 		entry.Detail = string(layer)
-		return w.recorded(w.watched(ctx), who.profile, entry, func(ctx context.Context, act *action) error {
+		ctx = w.watched(ctx)
+		observationOf(ctx).record(w, audit.Test, reg, nil)
+		return w.recorded(ctx, who.profile, entry, func(ctx context.Context, act *action) error {
 			report, err = w.test(ctx, who, act, reg, g, grantErr, layer, each)
 			return err
 		})

@@ -308,3 +308,25 @@ DELETE FROM failure WHERE registration_id = ? AND profile_id = ?;
 
 -- name: DeleteFailuresOfProfile :exec
 DELETE FROM failure WHERE profile_id = ?;
+
+-- name: AddTrace :one
+INSERT INTO trace (registration_id, profile_id, trace, at) VALUES (?, ?, ?, ?) RETURNING id;
+
+-- name: SealTrace :exec
+UPDATE trace SET trace = ? WHERE id = ?;
+
+-- name: DropOldTraces :exec
+DELETE FROM trace WHERE trace.registration_id = sqlc.arg(registration_id) AND trace.profile_id = sqlc.arg(profile_id)
+  AND trace.id NOT IN (SELECT t.id FROM trace t WHERE t.registration_id = sqlc.arg(registration_id) AND t.profile_id = sqlc.arg(profile_id) ORDER BY t.id DESC LIMIT sqlc.arg(kept));
+
+-- name: Traces :many
+SELECT * FROM trace WHERE profile_id = ? ORDER BY id DESC LIMIT ?;
+
+-- name: TracesOf :many
+SELECT * FROM trace WHERE profile_id = ? AND registration_id = ? ORDER BY id DESC LIMIT ?;
+
+-- name: FindTrace :one
+SELECT * FROM trace WHERE id = ? AND profile_id = ?;
+
+-- name: DeleteTracesOfProfile :exec
+DELETE FROM trace WHERE profile_id = ?;

@@ -1169,6 +1169,35 @@ export namespace smart {
 
 }
 
+export namespace trace {
+	
+	export class Arrow {
+	    seq: number;
+	    at: string;
+	    from: string;
+	    to: string;
+	    label: string;
+	    answer: boolean;
+	    outcome: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Arrow(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.seq = source["seq"];
+	        this.at = source["at"];
+	        this.from = source["from"];
+	        this.to = source["to"];
+	        this.label = source["label"];
+	        this.answer = source["answer"];
+	        this.outcome = source["outcome"];
+	    }
+	}
+
+}
+
 export namespace workstation {
 	
 	export class BrowserStore {
@@ -2129,6 +2158,58 @@ export namespace workstation {
 	        this.ok = source["ok"];
 	        this.layer = source["layer"];
 	        this.checks = this.convertValues(source["checks"], Check);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class Traced {
+	    id: number;
+	    registration_id: string;
+	    registration: string;
+	    operation: string;
+	    program: string;
+	    started: string;
+	    ended: string;
+	    outcome: string;
+	    exchanges: trace.Exchange[];
+	    notes: trace.Note[];
+	    left_out: string[];
+	    sequence: trace.Arrow[];
+	
+	    static createFrom(source: any = {}) {
+	        return new Traced(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.id = source["id"];
+	        this.registration_id = source["registration_id"];
+	        this.registration = source["registration"];
+	        this.operation = source["operation"];
+	        this.program = source["program"];
+	        this.started = source["started"];
+	        this.ended = source["ended"];
+	        this.outcome = source["outcome"];
+	        this.exchanges = this.convertValues(source["exchanges"], trace.Exchange);
+	        this.notes = this.convertValues(source["notes"], trace.Note);
+	        this.left_out = source["left_out"];
+	        this.sequence = this.convertValues(source["sequence"], trace.Arrow);
 	    }
 	
 		convertValues(a: any, classs: any, asMap: boolean = false): any {

@@ -98,6 +98,8 @@ export function SandboxStop():Promise<session.SandboxStatus>;
 
 export function SaveRegistration(arg1:string,arg2:workstation.RegistrationInput):Promise<session.Saved>;
 
+export function SaveTrace(arg1:number,arg2:string):Promise<string>;
+
 export function ScopeAdvice(arg1:string):Promise<workstation.ScopeAdvice>;
 
 export function SeatPage():Promise<session.SeatPage>;
@@ -111,6 +113,8 @@ export function SetProxy(arg1:workstation.ProxyInput):Promise<void>;
 export function StartTest(arg1:string,arg2:string):Promise<void>;
 
 export function Touch():Promise<void>;
+
+export function Traces(arg1:string):Promise<Array<workstation.Traced>>;
 
 export function Unlock(arg1:string,arg2:string,arg3:string,arg4:string):Promise<void>;
 

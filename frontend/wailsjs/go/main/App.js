@@ -186,6 +186,10 @@ export function SaveRegistration(arg1, arg2) {
   return window['go']['main']['App']['SaveRegistration'](arg1, arg2);
 }
 
+export function SaveTrace(arg1, arg2) {
+  return window['go']['main']['App']['SaveTrace'](arg1, arg2);
+}
+
 export function ScopeAdvice(arg1) {
   return window['go']['main']['App']['ScopeAdvice'](arg1);
 }
@@ -212,6 +216,10 @@ export function StartTest(arg1, arg2) {
 
 export function Touch() {
   return window['go']['main']['App']['Touch']();
+}
+
+export function Traces(arg1) {
+  return window['go']['main']['App']['Traces'](arg1);
 }
 
 export function Unlock(arg1, arg2, arg3, arg4) {
