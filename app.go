@@ -65,6 +65,9 @@ func (a *App) StartTest(id, layer string) { a.session.StartTest(id, workstation.
 // CancelTest ends a test that runs.
 func (a *App) CancelTest(id string) { a.session.CancelTest(id) }
 
+// Survey looks at what the server of a registration declares and does, and at what that means for it.
+func (a *App) Survey(id string) (workstation.Survey, error) { return a.session.Survey(id) }
+
 // Connect begins a sign-in; its end comes as a "connect" event.
 func (a *App) Connect(id string) (workstation.LoginInfo, error) { return a.session.Connect(id) }
 

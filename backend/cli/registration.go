@@ -16,7 +16,7 @@ import (
 
 func (r *run) registrationCommand() *cobra.Command {
 	return group("registration", "Keep what this app is registered as at an EHR",
-		r.registrationAdd(), r.registrationList(), r.registrationShow(), r.registrationEdit(), r.registrationRemove(), r.registrationKit(), r.registrationScopes())
+		r.registrationAdd(), r.registrationList(), r.registrationShow(), r.registrationEdit(), r.registrationRemove(), r.registrationKit(), r.registrationScopes(), r.registrationSurvey())
 }
 
 // registrationFlags are the flags that add and edit share.

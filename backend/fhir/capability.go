@@ -16,8 +16,12 @@ type Capability struct {
 	Software        string
 	SoftwareVersion string
 	Implementation  string
+	// Formats are those that the server lists, as it writes them ("json", "application/fhir+json", …).
+	Formats []string
 	// Resources maps each resource type to its interactions ("read", "search-type", …).
 	Resources map[string][]string
+	// SearchParams maps each resource type to the names of its search parameters.
+	SearchParams map[string][]string
 }
 
 // Can tells whether the server lists an interaction for a resource type.
@@ -40,8 +44,15 @@ func (c *Client) Capability(ctx context.Context) (Capability, error) {
 	if err != nil {
 		return Capability{}, err
 	}
+	return ParseCapability(r.Raw)
+}
+
+// ParseCapability reads a CapabilityStatement. Fault: fhir-bad-answer.
+func ParseCapability(body []byte) (Capability, error) {
 	var s struct {
-		FHIRVersion string `json:"fhirVersion"`
+		Type        string   `json:"resourceType"`
+		FHIRVersion string   `json:"fhirVersion"`
+		Format      []string `json:"format"`
 		Software    struct {
 			Name    string `json:"name"`
 			Version string `json:"version"`
@@ -56,15 +67,25 @@ func (c *Client) Capability(ctx context.Context) (Capability, error) {
 				Interaction []struct {
 					Code string `json:"code"`
 				} `json:"interaction"`
+				SearchParam []struct {
+					Name string `json:"name"`
+				} `json:"searchParam"`
 			} `json:"resource"`
 		} `json:"rest"`
 	}
-	if r.Type != "CapabilityStatement" || json.Unmarshal(r.Raw, &s) != nil {
-		return Capability{}, fault.Newf("fhir-bad-answer", "Check the FHIR base URL.", "The server shows a %s at /metadata and no CapabilityStatement.", network.Clean(r.Type, 60))
+	if err := json.Unmarshal(body, &s); err != nil || s.Type != "CapabilityStatement" {
+		shown := "something else"
+		if s.Type != "" && s.Type != "CapabilityStatement" {
+			shown = "a " + network.Clean(s.Type, 60)
+		}
+		return Capability{}, fault.Newf("fhir-bad-answer", "Check the FHIR base URL.", "The server shows %s at /metadata and no CapabilityStatement that can be read.", shown).Because(err)
 	}
 	out := Capability{
 		FHIRVersion: network.Clean(s.FHIRVersion, 20), Software: network.Clean(s.Software.Name, 100), SoftwareVersion: network.Clean(s.Software.Version, 100),
-		Implementation: network.Clean(s.Implementation.Description, 200), Resources: map[string][]string{},
+		Implementation: network.Clean(s.Implementation.Description, 200), Resources: map[string][]string{}, SearchParams: map[string][]string{},
+	}
+	for _, format := range s.Format {
+		out.Formats = append(out.Formats, network.Clean(format, 60))
 	}
 	for _, rest := range s.Rest {
 		if rest.Mode != "server" {
@@ -76,6 +97,9 @@ func (c *Client) Capability(ctx context.Context) (Capability, error) {
 				codes = append(codes, i.Code)
 			}
 			out.Resources[res.Type] = codes
+			for _, param := range res.SearchParam {
+				out.SearchParams[res.Type] = append(out.SearchParams[res.Type], param.Name)
+			}
 		}
 	}
 	return out, nil

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -265,8 +266,13 @@ func TestCapability(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.FHIRVersion != "4.0.1" || !got.IsR4() || got.Software != "Epic" || got.SoftwareVersion != "May 2026" || !got.Can("Patient", "read") || got.Can("Patient", "delete") || got.Can("Task", "read") {
+	if got.FHIRVersion != "4.0.1" || !got.IsR4() || got.Software != "Epic" || got.SoftwareVersion != "May 2026" || !got.Can("Patient", "read") || got.Can("Patient", "delete") || got.Can("Task", "read") ||
+		!slices.Equal(got.Formats, []string{"xml", "json"}) {
 		t.Errorf("%+v", got)
+	}
+	got, err = fhir.ParseCapability([]byte(`{"resourceType":"CapabilityStatement","rest":[{"mode":"client","resource":[{"type":"Task"}]},{"mode":"server","resource":[{"type":"Patient","searchParam":[{"name":"name"},{"name":"birthdate"}]}]}]}`))
+	if err != nil || len(got.Resources) != 1 || !slices.Equal(got.SearchParams["Patient"], []string{"name", "birthdate"}) {
+		t.Errorf("%+v, %v", got, err)
 	}
 	c, _ = client(t, sends(200, patient))
 	if _, err := c.Capability(context.Background()); fault.Code(err) != "fhir-bad-answer" {
@@ -275,4 +281,26 @@ func TestCapability(t *testing.T) {
 	if (fhir.Capability{FHIRVersion: "3.0.1"}).IsR4() {
 		t.Error("STU3 passes for R4")
 	}
+}
+
+func FuzzParseCapability(f *testing.F) {
+	b, err := os.ReadFile("testdata/epic-r4-capabilitystatement.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{string(b), `{"resourceType":"CapabilityStatement","format":[null],"rest":[{"mode":"server","resource":[null,{"searchParam":[{}]}]}]}`, `{"resourceType":"Patient"}`, `[]`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c, err := fhir.ParseCapability(body)
+		if err != nil {
+			if fault.Code(err) != "fhir-bad-answer" {
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		if c.Resources == nil || c.SearchParams == nil || len([]rune(c.FHIRVersion)) > 21 {
+			t.Errorf("%+v", c)
+		}
+	})
 }

@@ -273,6 +273,9 @@ func (s *Session) CancelTest(id string) {
 	}
 }
 
+// Survey looks at what the server of a registration declares and does.
+func (s *Session) Survey(id string) (workstation.Survey, error) { return s.w.Survey(s.ctx, id, nil) }
+
 func (s *Session) testing(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

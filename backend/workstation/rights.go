@@ -33,7 +33,7 @@ var rights = map[string]right{
 	"Statuses": anybody, "Status": anybody, "LaunchStatuses": anybody, "LatestReport": anybody,
 	"BeginConnect": signedIn, "Login": anybody, "DeliverCallback": anybody, "LoginOf": anybody, "AcceptConnection": signedIn,
 	"Traces": signedIn, "WriteTrace": signedIn, "Diagnose": signedIn, "RecognizePage": signedIn, "ApplyFix": adminOnly,
-	"Test": signedIn, "Refresh": signedIn, "RefreshDue": signedIn, "Disconnect": signedIn, "Read": signedIn, "ReadPages": signedIn,
+	"Test": signedIn, "Survey": signedIn, "Refresh": signedIn, "RefreshDue": signedIn, "Disconnect": signedIn, "Read": signedIn, "ReadPages": signedIn,
 
 	"ClientKeys": anybody, "KeySet": anybody, "PublicKey": signedIn,
 	"NewClientKey": adminOnly, "ImportClientKey": adminOnly, "UseClientKey": adminOnly, "RemoveClientKey": adminOnly,

@@ -2140,6 +2140,71 @@ export namespace workstation {
 	    }
 	}
 	
+	export class SurveyItem {
+	    id: string;
+	    title: string;
+	    result: string;
+	    declared: string;
+	    seen: string;
+	    meaning: string;
+	    advice: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new SurveyItem(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.id = source["id"];
+	        this.title = source["title"];
+	        this.result = source["result"];
+	        this.declared = source["declared"];
+	        this.seen = source["seen"];
+	        this.meaning = source["meaning"];
+	        this.advice = source["advice"];
+	    }
+	}
+	export class Survey {
+	    registration_id: string;
+	    registration_name: string;
+	    fhir_base_url: string;
+	    started_at: string;
+	    ok: boolean;
+	    items: SurveyItem[];
+	
+	    static createFrom(source: any = {}) {
+	        return new Survey(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.registration_id = source["registration_id"];
+	        this.registration_name = source["registration_name"];
+	        this.fhir_base_url = source["fhir_base_url"];
+	        this.started_at = source["started_at"];
+	        this.ok = source["ok"];
+	        this.items = this.convertValues(source["items"], SurveyItem);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	
 	export class TestReport {
 	    registration_id: string;
 	    started_at: string;

@@ -112,6 +112,8 @@ export function SetProxy(arg1:workstation.ProxyInput):Promise<void>;
 
 export function StartTest(arg1:string,arg2:string):Promise<void>;
 
+export function Survey(arg1:string):Promise<workstation.Survey>;
+
 export function Touch():Promise<void>;
 
 export function Traces(arg1:string):Promise<Array<workstation.Traced>>;

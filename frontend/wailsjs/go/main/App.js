@@ -214,6 +214,10 @@ export function StartTest(arg1, arg2) {
   return window['go']['main']['App']['StartTest'](arg1, arg2);
 }
 
+export function Survey(arg1) {
+  return window['go']['main']['App']['Survey'](arg1);
+}
+
 export function Touch() {
   return window['go']['main']['App']['Touch']();
 }
