@@ -26,6 +26,10 @@ func Handshake(ctx context.Context, client *http.Client, u *url.URL) (tls.Connec
 	if carrier == nil {
 		carrier = http.DefaultTransport
 	}
+	// What watches the requests is no part of the way.
+	for outer, ok := carrier.(wrapped); ok; outer, ok = carrier.(wrapped) {
+		carrier = outer.Unwrap()
+	}
 	kind, ok := carrier.(interface{ Clone() *http.Transport })
 	if !ok {
 		return tls.ConnectionState{}, Fault(errors.New("the client does not tell how it connects"), u.Host)
@@ -72,6 +76,9 @@ func Handshake(ctx context.Context, client *http.Client, u *url.URL) (tls.Connec
 	}
 	return tls.ConnectionState{}, Fault(err, u.Host)
 }
+
+// wrapped is a RoundTripper around another one: a recorder of requests, one of failures.
+type wrapped interface{ Unwrap() http.RoundTripper }
 
 // indicated is the name that a client sends in the handshake (RFC 6066 section 3): none for an address.
 func indicated(host string) string {

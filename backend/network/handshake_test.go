@@ -36,7 +36,9 @@ func TestHandshakeSeesTheConnectionAndSendsNoRequest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			state, err := network.Handshake(t.Context(), server.Client(), u)
+			client := server.Client()
+			client.Transport = watching{client.Transport}
+			state, err := network.Handshake(t.Context(), client, u)
 			if err != nil || state.Version != version || !state.HandshakeComplete {
 				t.Errorf("%+v %v", state.Version, err)
 			}
@@ -55,6 +57,11 @@ func TestHandshakeSeesTheConnectionAndSendsNoRequest(t *testing.T) {
 		})
 	}
 }
+
+// watching is a transport around another, as a recorder is.
+type watching struct{ http.RoundTripper }
+
+func (w watching) Unwrap() http.RoundTripper { return w.RoundTripper }
 
 func TestHandshakeThroughAProxy(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())

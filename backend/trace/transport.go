@@ -33,6 +33,9 @@ type transport struct {
 	next     http.RoundTripper
 }
 
+// Unwrap gives what carries the requests.
+func (t *transport) Unwrap() http.RoundTripper { return t.next }
+
 // CloseIdleConnections passes on what http.Client asks of its transport.
 func (t *transport) CloseIdleConnections() {
 	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
