@@ -336,11 +336,11 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 
 // desk opens the workstation for one command and closes it afterwards.
 func (r *run) desk(ctx context.Context, do func(w *workstation.Workstation) error) (err error) {
-	home, err := workstation.HomeFrom(r.Getenv)
+	o, err := r.deskOptions()
 	if err != nil {
 		return err
 	}
-	w, err := workstation.Open(ctx, workstation.Options{Home: home, Keyring: vault.NewKeyring(vault.KeyringOptions{}), Passphrase: r.passphrase, StoredPassphrase: r.filePassphrase, Passcode: r.passcode, Log: r.log(), Origin: audit.FromCommandLine, Version: r.build.Version})
+	w, err := workstation.Open(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -349,6 +349,15 @@ func (r *run) desk(ctx context.Context, do func(w *workstation.Workstation) erro
 		return err
 	}
 	return do(w)
+}
+
+// deskOptions are what the workstation is opened with.
+func (r *run) deskOptions() (workstation.Options, error) {
+	home, err := workstation.HomeFrom(r.Getenv)
+	return workstation.Options{
+		Home: home, Keyring: vault.NewKeyring(vault.KeyringOptions{}), Passphrase: r.passphrase, StoredPassphrase: r.filePassphrase, Passcode: r.passcode,
+		Log: r.log(), Origin: audit.FromCommandLine, Version: r.build.Version,
+	}, err
 }
 
 func (r *run) log() *slog.Logger {

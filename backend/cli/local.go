@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
+	"slices"
 	"strings"
 
 	"chartkey/backend/fault"
+	"chartkey/backend/simulator"
 	"chartkey/backend/workstation"
 
 	"github.com/spf13/cobra"
@@ -35,31 +38,58 @@ func (r *run) windowCommand() *cobra.Command {
 }
 
 func (r *run) doctorCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "doctor", Short: "Check what Chartkey needs of this computer", Args: noArgs, Example: "  chartkey doctor",
+	var offline bool
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Check what Chartkey needs of this computer", Args: noArgs, Example: "  chartkey doctor\n  chartkey doctor --offline --json",
+		Long: "Check keyring, vault, database, data folder, ports and who holds them, browser, display,\n" +
+			"clock, proxy and certificates. It works without a display, and where the data folder\n" +
+			"cannot be opened. Of the registered servers only the time is asked.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
-				problems := 0
-				for _, f := range w.Doctor(cmd.Context(), r.Getenv) {
-					if f.Result == workstation.Problem {
-						problems++
-					}
-					if err := r.out.print(f, func(out io.Writer) {
-						fmt.Fprintf(out, "%-9s %-12s %s\n", f.Result, f.ID, f.Detail)
-						if f.Advice != "" {
-							fmt.Fprintf(out, "%-22s → %s\n", "", f.Advice)
-						}
-					}); err != nil {
-						return err
-					}
+			o, err := r.deskOptions()
+			if err != nil {
+				return err
+			}
+			found, err := workstation.Examine(cmd.Context(), o, r.user, r.doctorOptions(offline))
+			if err != nil {
+				return err
+			}
+			problems := 0
+			for _, f := range found {
+				if f.Result == workstation.Problem {
+					problems++
 				}
-				if problems > 0 {
-					return fault.Newf("doctor-problems", "Follow the advice at each problem.", "%d of the checks found a problem.", problems)
+				if err := r.out.print(f, func(out io.Writer) {
+					fmt.Fprintf(out, "%-9s %-16s %s\n", f.Result, f.ID, f.Detail)
+					if f.Advice != "" {
+						fmt.Fprintf(out, "%-26s → %s\n", "", f.Advice)
+					}
+				}); err != nil {
+					return err
 				}
-				return nil
-			})
+			}
+			if problems > 0 {
+				return fault.Newf("doctor-problems", "Follow the advice at each problem.", "%d of the checks found a problem.", problems)
+			}
+			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask the registered servers for their time")
+	return cmd
+}
+
+func (r *run) doctorOptions(offline bool) workstation.DoctorOptions {
+	v := r.build
+	d := workstation.DoctorOptions{
+		Getenv: r.Getenv, Offline: offline, Window: !slices.Contains(v.Tags, "headless"), Simulator: simulator.DefaultPort,
+		Version: fmt.Sprintf("Chartkey %s, built with %s for %s on %s.", v.Version, v.Go, runtime.GOOS, runtime.GOARCH),
+	}
+	if d.Window {
+		d.WebKit = "webkit2gtk-4.0"
+		if slices.Contains(v.Tags, "webkit2_41") {
+			d.WebKit = "webkit2gtk-4.1"
+		}
+	}
+	return d
 }
 
 // unlock ends a lock. A profile that has no passcode and needs one chooses it now.

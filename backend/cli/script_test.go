@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -63,6 +64,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"reachable": cmdReachable,
 	"private":   cmdPrivate,
 	"holds":     cmdHolds,
+	"sql":       cmdSQL,
 	"within":    cmdWithin,
 	"sleep":     cmdSleep,
 }
@@ -621,6 +623,21 @@ func readTree(dir string, files map[string][]byte) error {
 		files[path] = b
 		return err
 	})
+}
+
+// cmdSQL changes a database behind Chartkey's back, as damage or another program would.
+func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: sql FILE STATEMENT…")
+	}
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	db.SetMaxOpenConns(1) // pragmas count for one connection
+	for _, statement := range args[1:] {
+		_, err := db.Exec(statement)
+		ts.Check(err)
+	}
 }
 
 func cmdWithin(ts *testscript.TestScript, neg bool, args []string) {

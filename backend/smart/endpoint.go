@@ -176,12 +176,18 @@ func (a *answer) clockOffset() (time.Duration, bool) {
 	if a == nil {
 		return 0, false
 	}
-	date, err := http.ParseTime(a.header.Get("Date"))
+	return ClockOffset(a.header, a.received)
+}
+
+// ClockOffset tells by the Date header of an answer how far the server's clock
+// is ahead, to about a second, and whether it told (RFC 9110 section 6.6.1).
+func ClockOffset(h http.Header, received time.Time) (time.Duration, bool) {
+	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil {
 		return 0, false
 	}
 	// The header has whole seconds: on average half a second has passed.
-	offset := date.Add(500 * time.Millisecond).Sub(a.received.Round(0))
+	offset := date.Add(500 * time.Millisecond).Sub(received.Round(0))
 	if offset.Abs() < 2*time.Second {
 		offset = 0
 	}
