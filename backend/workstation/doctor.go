@@ -241,7 +241,7 @@ func (d *doctor) port(ctx context.Context, id, what, address, means string) Find
 	if err != nil {
 		return Finding{id, Attention, fmt.Sprintf("The address for %s has no port that can be used: %s.", what, address), "Set it anew."}
 	}
-	h := holderOf(procRoot, n)
+	h := holderOf(n)
 	if h.ours {
 		return Finding{id, Healthy, fmt.Sprintf("Port %s, for %s, is in use by %s.", port, what, h), ""}
 	}
@@ -263,7 +263,7 @@ func (d *doctor) holders(all, free []string) (sentence, advice string) {
 		if err != nil {
 			continue
 		}
-		h := holderOf(procRoot, n)
+		h := holderOf(n)
 		parts = append(parts, fmt.Sprintf("%d is held by %s", n, h))
 		if h.pid == 0 {
 			advice = " " + findHolder(n)
@@ -361,39 +361,26 @@ func (d *doctor) webkit(ctx context.Context) Finding {
 	}
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
-	var cache []byte
-	for _, ldconfig := range []string{"ldconfig", "/sbin/ldconfig"} { // /sbin is in few people's path
-		out, err := exec.CommandContext(ctx, ldconfig, "-p").Output()
-		if err == nil {
-			cache = out
-			break
-		}
+	cache, err := exec.CommandContext(ctx, "/sbin/ldconfig", "-p").Output() // few people have it in their path
+	if err != nil {
+		cache, err = exec.CommandContext(ctx, "ldconfig", "-p").Output()
 	}
-	version := ""
-	if out, err := exec.CommandContext(ctx, "pkg-config", "--modversion", d.WebKit).Output(); err == nil {
-		version = network.Clean(string(out), 30)
+	if err != nil {
+		cache = nil
 	}
-	return webkitFinding(d.WebKit, string(cache), version)
+	return webkitFinding(d.WebKit, string(cache))
 }
 
 // webkitFinding reads the cache of the linker, as ldconfig -p prints it.
-func webkitFinding(library, cache, version string) Finding {
+func webkitFinding(library, cache string) Finding {
+	if cache == "" {
+		return Finding{"webkit", Healthy, "Where WebKitGTK is cannot be told here, as there is no ldconfig. The window says so where it is missing.", ""}
+	}
 	for line := range strings.Lines(cache) {
 		name, path, found := strings.Cut(strings.TrimSpace(line), " => ")
-		if !found || !strings.HasPrefix(name, "lib"+library+".so") {
-			continue
+		if found && strings.HasPrefix(name, "lib"+library+".so") {
+			return Finding{"webkit", Healthy, "The window is drawn by WebKitGTK (" + library + "), " + path + ".", ""}
 		}
-		f := Finding{"webkit", Healthy, "The window is drawn by WebKitGTK, " + path + ".", ""}
-		if version != "" {
-			f.Detail = "The window is drawn by WebKitGTK " + version + ", " + path + "."
-		}
-		return f
-	}
-	switch {
-	case version != "":
-		return Finding{"webkit", Healthy, "The window is drawn by WebKitGTK " + version + ".", ""}
-	case cache == "":
-		return Finding{"webkit", Healthy, "Where WebKitGTK is cannot be told here, as there is no ldconfig. The window says so where it is missing.", ""}
 	}
 	return Finding{"webkit", Attention, "WebKitGTK (" + library + ") was not found, so the window may not open.", "Install it: on Debian and Ubuntu it is in a package whose name begins with lib" + library + "."}
 }

@@ -53,6 +53,9 @@ func observationOf(ctx context.Context) *observation {
 // observing lets what passes be observed, without changing it.
 type observing struct{ next http.RoundTripper }
 
+// Unwrap gives what carries the requests.
+func (t observing) Unwrap() http.RoundTripper { return t.next }
+
 func (t observing) RoundTrip(req *http.Request) (*http.Response, error) {
 	o := observationOf(req.Context())
 	o.begins()

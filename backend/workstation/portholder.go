@@ -62,16 +62,15 @@ func (h holder) String() string {
 }
 
 // holderOf finds out who listens at a port. Only Linux tells without rights or
-// tools of its own, in the file system that proc is the root of, and only of
-// the person's own programs which they are.
-func holderOf(proc string, port int) holder {
+// tools of its own, and only of the person's own programs which they are.
+func holderOf(port int) holder {
 	if runtime.GOOS != "linux" {
 		return holder{}
 	}
 	var found holder
 	sockets := []string{}
 	for _, table := range []string{"tcp", "tcp6"} {
-		text, err := os.ReadFile(filepath.Join(proc, "net", table))
+		text, err := os.ReadFile(filepath.Join(procRoot, "net", table))
 		if err != nil {
 			continue
 		}
@@ -85,7 +84,7 @@ func holderOf(proc string, port int) holder {
 	if len(sockets) == 0 {
 		return found
 	}
-	links, err := filepath.Glob(filepath.Join(proc, "[0-9]*", "fd", "*"))
+	links, err := filepath.Glob(filepath.Join(procRoot, "[0-9]*", "fd", "*"))
 	if err != nil {
 		return found
 	}

@@ -36,7 +36,7 @@ func FuzzParseListening(f *testing.F) {
 
 func TestHolderOfAPort(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		if h := holderOf(procRoot, 1); h != (holder{}) {
+		if h := holderOf(1); h != (holder{}) {
 			t.Errorf("%+v", h)
 		}
 		return
@@ -47,13 +47,13 @@ func TestHolderOfAPort(t *testing.T) {
 			continue // a computer without it
 		}
 		port := l.Addr().(*net.TCPAddr).Port
-		if h := holderOf(procRoot, port); h.pid != os.Getpid() || !h.ours || h.name == "" {
+		if h := holderOf(port); h.pid != os.Getpid() || !h.ours || h.name == "" {
 			t.Errorf("%s: %+v", network, h)
 		}
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if h := holderOf(procRoot, port); h.pid != 0 || h.uid != "" {
+		if h := holderOf(port); h.pid != 0 || h.uid != "" {
 			t.Errorf("after it was closed: %+v", h)
 		}
 	}
