@@ -85,6 +85,8 @@ func (w *Workstation) Survey(ctx context.Context, ref string, each func(SurveyIt
 		}
 		entry := registrationEntry(audit.Test, reg)
 		entry.Detail = "survey"
+		ctx = w.watched(ctx)
+		observationOf(ctx).record(w, audit.Test, reg, nil)
 		return w.recorded(ctx, who.profile, entry, func(ctx context.Context, _ *action) error {
 			survey, err = w.surveyOf(ctx, reg, each)
 			return err

@@ -303,7 +303,7 @@ func TestSurveyNamesWhatIsAmiss(t *testing.T) {
 func TestSurveyOfTheSimulatorAndItsFaults(t *testing.T) {
 	const pass, warning, info, failed = workstation.Pass, workstation.Warning, workstation.Info, workstation.Fail
 	b := newBench(t, simulator.Settings{})
-	reg := b.register(t)
+	reg, _ := b.connected(t)
 	survey := func() workstation.Survey {
 		s, err := b.Survey(t.Context(), reg.ID, nil)
 		if err != nil {
@@ -313,6 +313,9 @@ func TestSurveyOfTheSimulatorAndItsFaults(t *testing.T) {
 	}
 	s := survey()
 	wantItems(t, s, map[string]workstation.Result{"tls": info, "revocation": info, "scopes": pass, "issuer-in-answer": pass, "client-authentication": pass})
+	if traces, err := b.Traces(t.Context(), reg.ID, 1); err != nil || len(traces) != 1 || traces[0].Operation != "test" || len(traces[0].Exchanges) != 5 {
+		t.Errorf("the trace is %+v %v", traces, err)
+	}
 	for _, i := range s.Items {
 		if i.Result == warning || i.Result == failed {
 			t.Errorf("of the simulator as the specification has it: %+v", i)
