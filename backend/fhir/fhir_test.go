@@ -304,3 +304,19 @@ func FuzzParseCapability(f *testing.F) {
 		}
 	})
 }
+
+func TestEpicsCodesCountAtEachInstallation(t *testing.T) {
+	for system, want := range map[string]string{
+		fhir.EpicCodes: "4119",
+		// As a site's server wrote it (onc-healthit/onc-certification-g10-test-kit issue 278).
+		"urn:oid:1.2.840.114350.1.13.1.1.7.2.657369":   "4119",
+		"urn:oid:1.2.840.114350.1.13.412.2.7.2.657369": "4119",
+		"urn:oid:1.2.840.114350.1.13.1.1.7.2.1":        "",
+		"https://other.example/1.13.1.1.7.2.657369":    "",
+	} {
+		issues := fhir.Outcome([]byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"suppressed","details":{"coding":[{"system":"` + system + `","code":"4119"}]}}]}`))
+		if len(issues) != 1 || issues[0].EpicCode() != want {
+			t.Errorf("%s: %+v", system, issues)
+		}
+	}
+}

@@ -12,8 +12,15 @@ import (
 	"chartkey/backend/network"
 )
 
-// EpicCodes is the system of the error codes that Epic publishes for its FHIR interfaces.
+// EpicCodes is the system of the error codes that Epic publishes for its FHIR
+// interfaces, as its sandbox writes it. A site's has the number of its own
+// installation in it (seen: …1.13.1.1.7.2.657369).
 const EpicCodes = "urn:oid:1.2.840.114350.1.13.0.1.7.2.657369"
+
+// isEpics tells whether a system is that of Epic's error codes, whoever's installation it is.
+func isEpics(system string) bool {
+	return strings.HasPrefix(system, "urn:oid:1.2.840.114350.1.13.") && strings.HasSuffix(system, ".7.2.657369")
+}
 
 // The bounds on what is shown of an OperationOutcome.
 const (
@@ -35,7 +42,7 @@ type Issue struct {
 // EpicCode gives the code of Epic's own list, or "".
 func (i Issue) EpicCode() string {
 	for _, c := range i.Codings {
-		if code, ok := strings.CutPrefix(c, EpicCodes+"|"); ok {
+		if system, code, _ := strings.Cut(c, "|"); isEpics(system) {
 			return code
 		}
 	}
