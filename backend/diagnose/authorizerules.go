@@ -33,7 +33,9 @@ const (
 var (
 	young       = seen("registered here less than the EHR's time to make it known ago (1 hour in a sandbox, 12 hours in production)", func(v *view) bool { return v.tooEarly(v.History.Age) })
 	justChanged = seen("what the EHR has to know was edited here within that time", func(v *view) bool {
-		return v.tooEarly(v.History.SinceEdit) && edited("client_id", "client_secret", "client_type", "client_key", "redirect_uris").holds(v)
+		// Which fields were edited may not be known.
+		known := len(v.History.Edited) > 0
+		return v.tooEarly(v.History.SinceEdit) && (known && edited("client_id", "client_secret", "client_type", "client_key", "redirect_uris").holds(v) || !known && v.History.SinceEdit < v.History.Age)
 	})
 	oddEpicID = seen("at Epic the client ID is no UUID", func(v *view) bool {
 		return v.epic && v.Registration.ClientID != "" && !uuidForm.MatchString(v.Registration.ClientID)

@@ -34,15 +34,17 @@ var pastedURL = regexp.MustCompile(`(?i)\bhttps?://[^\s"'<>]+`)
 
 // Recognize diagnoses a sign-in from which nothing came back, with the help of
 // what the person sees in the browser: the text of the EHR's error page, its
-// address, or both. f are the facts of the sign-in. Codes, tokens and whatever
-// else an address carries are left out before anything is looked at.
+// address, or both. f are the facts of the sign-in; what they tell of a failure
+// at another step is left out, as the page is not about that. Codes, tokens and
+// whatever else an address carries are left out before anything is looked at.
 func Recognize(text string, f Facts) Diagnosis {
-	f.Pasted = read(text[:min(len(text), maxPasted)])
+	text = text[:min(len(text), maxPasted)]
+	f.Pasted = read(text)
+	if f.Stage != Authorize && f.Stage != Launch {
+		f.Stage, f.Fault, f.HTTP, f.OAuth, f.Outcome = Authorize, FaultFacts{}, HTTPFacts{}, OAuthFacts{}, nil
+	}
 	if f.OAuth.Error == "" {
 		f.OAuth.Error = errorIn(text)
-	}
-	if f.Stage == "" {
-		f.Stage = Authorize
 	}
 	if f.Fault.Code == "" {
 		f.Fault.Code = "sign-in-timeout"

@@ -87,6 +87,15 @@ func TestTheErrorInAPastedAddressCounts(t *testing.T) {
 	}
 }
 
+func TestAPageIsNotAboutAFailureAtAnotherStep(t *testing.T) {
+	f := mercy()
+	f.Stage, f.Fault.Code, f.OAuth.Error, f.HTTP.Status = Token, "client-refused", "invalid_client", 503
+	d := Recognize("We are sorry... Invalid parameter: redirect_uri", f)
+	if d.Stage != Authorize || d.First().ID != "redirect-not-registered" || d.First().Likelihood != High {
+		t.Errorf("%s: %v", d.Stage, brief(d))
+	}
+}
+
 // pastedSecrets are what people paste along without knowing.
 var pastedSecrets = []string{
 	"https://x.example/cb?code=%s&state=1", "https://x.example/cb?state=%s", "https://x.example/#access_token=%s", "https://x.example/?id_token=%s", "https://user:%s@x.example/", "Authorization: Bearer %s",

@@ -144,7 +144,7 @@ var vocabulary = map[string]func(*view) string{
 	"base":   func(v *view) string { return cmp.Or(address(v.Registration.FHIRBaseURL), "the FHIR base URL") },
 	"client": func(v *view) string { return cmp.Or(idForm.FindString(v.Registration.ClientID), "that is saved here") },
 	"environment": func(v *view) string {
-		return cmp.Or(known(v.Registration.Environment, "sandbox", "production"), "production")
+		return cmp.Or(known(v.Registration.Environment, "sandbox", "production"), "the environment that is meant")
 	},
 	"other-environment": otherEnvironment,
 	"swapped":           swapped,
