@@ -100,7 +100,7 @@ func TestEveryFaultOfTheProgramHasACause(t *testing.T) {
 		stage := diagnose.StageOf(code, diagnose.Token)
 		d := diagnose.Diagnose(diagnose.Facts{Stage: stage, Fault: diagnose.FaultFacts{Code: code}})
 		if d.Causes[0].ID == "unknown-failure" {
-			t.Errorf("no rule knows %s (%s), taken for the stage %s", code, where, stage)
+			t.Errorf("no rule knows %s (%s), taken for the stage %s: name it in the rule that it belongs to (localrules.go, if no server has a part in it)", code, where, stage)
 		}
 	}
 }

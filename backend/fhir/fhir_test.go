@@ -308,7 +308,7 @@ func FuzzParseCapability(f *testing.F) {
 func TestEpicsCodesCountAtEachInstallation(t *testing.T) {
 	for system, want := range map[string]string{
 		fhir.EpicCodes: "4119",
-		// As a site's server wrote it (onc-healthit/onc-certification-g10-test-kit issue 278).
+		// As a site's server wrote it: issue 278 of the ONC's certification test kit.
 		"urn:oid:1.2.840.114350.1.13.1.1.7.2.657369":   "4119",
 		"urn:oid:1.2.840.114350.1.13.412.2.7.2.657369": "4119",
 		"urn:oid:1.2.840.114350.1.13.1.1.7.2.1":        "",
