@@ -210,7 +210,7 @@ func clientRules() []rule {
 		},
 		{
 			id: "keys-not-reachable", title: "The EHR cannot fetch the app's public keys from their JWKS URL.", stages: stages,
-			when: []condition{all(badAssertion, someKey, seen("the keys are published at a URL", func(v *view) bool { return v.Registration.JWKSURL != "" })), found(ProbeJWKSReachable, KeysUnreachable)}, needs: mayHaveKey, prior: often(6),
+			when: []condition{all(badAssertion, someKey, seen("the keys are published at a URL", func(v *view) bool { return v.Registration.JWKSURL != "" }))}, needs: mayHaveKey, prior: often(6),
 			evidence: []evidence{
 				found(ProbeJWKSReachable, KeysUnreachable).is(Decisive, "The JWKS URL is not answered."),
 				found(ProbeJWKSReachable, KeysNotASet).is(Decisive, "The JWKS URL is not answered with a key set."),

@@ -24,14 +24,14 @@ var outOfReach = []string{"cli", "simulator", "diagnose", "fault"}
 // that are named as codes.
 func faultCodes(t *testing.T) map[string]string {
 	t.Helper()
-	kebab := regexp.MustCompile(`^[a-z]+(-[a-z0-9]+)*$`)
+	kebab, hyphened := regexp.MustCompile(`^[a-z]+(-[a-z0-9]+)*$`), regexp.MustCompile(`^[a-z]+(-[a-z0-9]+)+$`)
 	out := map[string]string{}
-	note := func(e ast.Expr, where string) {
+	note := func(e ast.Expr, where string, form *regexp.Regexp) {
 		lit, ok := e.(*ast.BasicLit)
 		if !ok || lit.Kind != token.STRING {
 			return
 		}
-		if code, err := strconv.Unquote(lit.Value); err == nil && kebab.MatchString(code) {
+		if code, err := strconv.Unquote(lit.Value); err == nil && form.MatchString(code) {
 			out[code] = where
 		}
 	}
@@ -40,8 +40,8 @@ func faultCodes(t *testing.T) map[string]string {
 		case *ast.Ident:
 			return f.Name
 		case *ast.SelectorExpr:
-			if x, ok := f.X.(*ast.Ident); ok && x.Name == "fault" {
-				return f.Sel.Name
+			if x, ok := f.X.(*ast.Ident); ok {
+				return x.Name + "." + f.Sel.Name
 			}
 		}
 		return ""
@@ -63,18 +63,23 @@ func faultCodes(t *testing.T) map[string]string {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.CallExpr:
-				if len(n.Args) > 1 && slices.Contains([]string{"New", "Newf", "refuse", "say"}, name(n.Fun)) {
-					note(n.Args[0], path)
+				switch name(n.Fun) {
+				case "fault.New", "fault.Newf":
+					note(n.Args[0], path, kebab)
+				case "refuse", "say": // helpers of that name may be for something else
+					if len(n.Args) > 1 {
+						note(n.Args[0], path, hyphened)
+					}
 				}
 			case *ast.CompositeLit:
 				// Problem{…}, or an element of []Problem{{…}}, whose type is left out.
 				if id, ok := n.Type.(*ast.Ident); (n.Type == nil || ok && id.Name == "Problem") && len(n.Elts) == 3 {
-					note(n.Elts[0], path)
+					note(n.Elts[0], path, hyphened)
 				}
 			case *ast.ValueSpec:
 				for i, id := range n.Names {
 					if strings.HasPrefix(strings.ToLower(id.Name), "code") && len(id.Name) > len("code") && i < len(n.Values) {
-						note(n.Values[i], path)
+						note(n.Values[i], path, kebab)
 					}
 				}
 			}

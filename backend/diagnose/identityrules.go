@@ -55,9 +55,9 @@ func identityRules() []rule {
 			sources:     []string{"OpenID Connect Core 1.0 section 10.1.1"},
 		},
 		{
-			id: "server-keys-not-readable", title: "The server's public keys could not be fetched, so who signed in cannot be verified.", stages: stages,
-			when: []condition{fault("id-token-keys")}, prior: often(7),
-			evidence:    []evidence{fault("id-token-keys").is(Strong+Fair, "The address that the metadata names (jwks_uri) gave no keys.")},
+			id: "server-keys-not-readable", title: "The server's public keys could not be fetched, so who signed in cannot be verified.", stages: []Stage{IDToken, Token, Discovery},
+			when: []condition{fault("id-token-keys", "keys-unreadable")}, prior: often(7),
+			evidence:    []evidence{fault("id-token-keys", "keys-unreadable").is(Strong+Fair, "The address that the metadata names (jwks_uri) gave no keys.")},
 			distinguish: "Opened in a browser, the jwks_uri shows JSON with keys, or what is wrong. It may be on another host, which a proxy has to allow as well.",
 			fix:         Fix{"Sign in again in a few minutes. If it lasts, ask your IT department to allow the host of jwks_uri, or tell the health system.", Retry, ""},
 			probe:       ProbeDiscoveryAgain,
