@@ -202,18 +202,27 @@ func (a *answer) response(asked scope.Set) (TokenResponse, error) {
 	}
 	if off, told := a.clockOffset(); told {
 		t.ServerClockOffset = off
-		if off.Abs() > idTokenLeeway {
-			side := "behind"
-			if off < 0 {
-				side = "ahead of"
-			}
-			t.Warnings = append(t.Warnings, fmt.Sprintf("This workstation's clock is %s %s the server's; sign-ins fail when it is much more.", off.Abs().Round(time.Minute), side))
+		if w := ClockWarning(off); w != "" {
+			t.Warnings = append(t.Warnings, w)
 		}
 	}
 	context, warnings := launchContext(a.raw)
 	t.Context = context
 	t.Warnings = append(t.Warnings, warnings...)
 	return t, nil
+}
+
+// ClockWarning says in a sentence that the two clocks differ by offset
+// (TokenResponse.ServerClockOffset). It is "" where that does no harm.
+func ClockWarning(offset time.Duration) string {
+	if offset.Abs() <= idTokenLeeway {
+		return ""
+	}
+	side := "behind"
+	if offset < 0 {
+		side = "ahead of"
+	}
+	return fmt.Sprintf("This workstation's clock is %s %s the server's; sign-ins fail when it is much more.", offset.Abs().Round(time.Minute), side)
 }
 
 // expiresIn reads a lifetime. Nothing, zero and less count as not told.

@@ -246,7 +246,7 @@ func (q *Queries) AuditChain(ctx context.Context) (AuditChainRow, error) {
 }
 
 const beginRefresh = `-- name: BeginRefresh :execrows
-UPDATE grants SET refresh_began = ?1 WHERE id = ?2 AND version = ?3
+UPDATE grants SET refresh_began = coalesce(refresh_began, ?1) WHERE id = ?2 AND version = ?3
 `
 
 type BeginRefreshParams struct {
@@ -255,6 +255,7 @@ type BeginRefreshParams struct {
 	ReadVersion int64
 }
 
+// An earlier one, whose answer is still not known, stays.
 func (q *Queries) BeginRefresh(ctx context.Context, arg BeginRefreshParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, beginRefresh, arg.At, arg.ID, arg.ReadVersion)
 	if err != nil {

@@ -92,3 +92,51 @@ func TestAKeyThatIsUnlockedTooLateIsNotKept(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestALentKeyOutlivesTheVaultUntilItIsGivenBack(t *testing.T) {
+	for name, end := range map[string]func(v *Vault, k *DataKey){
+		"forgotten": func(v *Vault, k *DataKey) { v.Forget(k) },
+		"closed":    func(v *Vault, _ *DataKey) { v.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, err := create("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			k, wrapped, err := v.NewDataKey("profile")
+			if err != nil {
+				t.Fatal(err)
+			}
+			lent, giveBack, err := k.Lend()
+			if err != nil {
+				t.Fatal(err)
+			}
+			end(v, k)
+			where := Binding{Table: "grants", Column: "refresh_token", Row: "1"}
+			if _, err := k.Seal(where, secret.New("x")); fault.Code(err) != "vault-locked" {
+				t.Errorf("the key itself says %v", err)
+			}
+			if _, _, err := k.Lend(); fault.Code(err) != "vault-locked" {
+				t.Errorf("a key that is gone is lent: %v", err)
+			}
+			sealed, err := lent.Seal(where, secret.New("fresh"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			giveBack()
+			giveBack()
+			if _, err := lent.Seal(where, secret.New("x")); fault.Code(err) != "vault-locked" {
+				t.Errorf("given back, it says %v", err)
+			}
+			if name == "forgotten" { // the same key opens it
+				k, err := v.DataKey("profile", wrapped)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := k.Open(where, sealed); err != nil || got.Reveal() != "fresh" {
+					t.Errorf("%v", err)
+				}
+			}
+		})
+	}
+}

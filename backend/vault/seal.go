@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"crypto/sha256"
+	"sync"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -22,13 +23,15 @@ type DataKey struct {
 	vault *Vault
 	owner string
 	held  *heldKey
+	// lent guards held where it is this DataKey's own; nil where it is the vault's.
+	lent *sync.RWMutex
 }
 
 // heldKey is an unwrapped keyset. All DataKeys of one stored key share it, so
 // that none of them keeps the keyset once it is to go.
 type heldKey struct {
 	owner string
-	key   tink.AEAD // nil once forgotten; Vault.mu guards it
+	key   tink.AEAD // nil once forgotten; Vault.mu guards it, or DataKey.lent
 }
 
 // keyID is a hash of all that is stored of a key.
@@ -196,9 +199,35 @@ func (k *DataKey) Open(b Binding, sealed []byte) (secret.Value, error) {
 	return out, err
 }
 
+// Lend gives a DataKey of the same key that goes on working, after Forget and
+// Close too, until giveBack: for what would be lost half done. It must be short.
+// Fault: vault-locked.
+func (k *DataKey) Lend() (lent *DataKey, giveBack func(), err error) {
+	err = k.use(func(key tink.AEAD) error {
+		lent = &DataKey{vault: k.vault, owner: k.owner, held: &heldKey{owner: k.owner, key: key}, lent: &sync.RWMutex{}}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return lent, func() {
+		lent.lent.Lock()
+		defer lent.lent.Unlock()
+		lent.held.key = nil
+	}, nil
+}
+
 func (k *DataKey) use(f func(tink.AEAD) error) error {
 	if k == nil {
 		return errLocked()
+	}
+	if k.lent != nil {
+		k.lent.RLock()
+		defer k.lent.RUnlock()
+		if k.held.key == nil {
+			return errLocked()
+		}
+		return f(k.held.key)
 	}
 	return k.vault.use(func() error {
 		if k.held.key == nil {

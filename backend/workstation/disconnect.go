@@ -62,7 +62,7 @@ func (w *Workstation) disconnectOwn(ctx context.Context, who *seat, ref string, 
 // other profiles too, whose tokens stay closed: the server cannot be told of them.
 func (w *Workstation) disconnect(ctx context.Context, who *seat, reg store.Registration, g store.Grant, mode RevokeMode) (Disconnection, error) {
 	// A refresh under way would bring a fresh token to life after the old one was revoked.
-	unlock, err := w.lockGrant(ctx, g.ID)
+	unlock, err := w.lockGrant(ctx, g.ID, true)
 	if err != nil {
 		return Disconnection{}, err
 	}

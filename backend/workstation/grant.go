@@ -127,24 +127,40 @@ func (w *Workstation) reread(ctx context.Context, reg store.Registration, g stor
 
 // sealGrant seals what a token answer brought, for the grant with this id.
 func (w *Workstation) sealGrant(ctx context.Context, owner, id string, access, refresh secret.Value, c grantContext) (a, r, cx []byte, err error) {
-	if a, err = w.seal(ctx, owner, grantBinding("access_token", id), access); err != nil {
+	k, err := w.dataKey(ctx, owner)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return sealGrantWith(k, id, access, refresh, c)
+}
+
+func sealGrantWith(k *vault.DataKey, id string, access, refresh secret.Value, c grantContext) (a, r, cx []byte, err error) {
+	if a, err = k.Seal(grantBinding("access_token", id), access); err != nil {
 		return nil, nil, nil, err
 	}
 	if !refresh.IsEmpty() {
-		if r, err = w.seal(ctx, owner, grantBinding("refresh_token", id), refresh); err != nil {
+		if r, err = k.Seal(grantBinding("refresh_token", id), refresh); err != nil {
 			return nil, nil, nil, err
 		}
 	}
-	cx, err = w.sealContext(ctx, owner, id, c)
+	cx, err = sealContextWith(k, id, c)
 	return a, r, cx, err
 }
 
 func (w *Workstation) sealContext(ctx context.Context, owner, id string, c grantContext) ([]byte, error) {
+	k, err := w.dataKey(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	return sealContextWith(k, id, c)
+}
+
+func sealContextWith(k *vault.DataKey, id string, c grantContext) ([]byte, error) {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	return w.seal(ctx, owner, grantBinding("context", id), secret.New(text))
+	return k.Seal(grantBinding("context", id), secret.New(text))
 }
 
 func (w *Workstation) openContext(ctx context.Context, g store.Grant) (grantContext, error) {

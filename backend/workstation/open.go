@@ -122,6 +122,8 @@ type Workstation struct {
 	backoff  backoff
 	renewing turns
 	live     liveTokens
+	// trading is held for reading while a refresh token is out.
+	trading sync.RWMutex
 
 	loginMu sync.Mutex // protects the two below
 	logins  map[string]*Login
@@ -215,6 +217,8 @@ func (w *Workstation) Close() error {
 	err := w.receiver.Close(ctx)
 	w.work.Wait()
 	w.current().end(errLocked())
+	w.trading.Lock() // what a server may have replaced by now is stored first
+	defer w.trading.Unlock()
 	w.keySetOnce.Do(func() {}) // from here on nothing is published any more
 	if w.keySetServer != nil {
 		err = errors.Join(err, w.keySetServer.Close())

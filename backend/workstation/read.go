@@ -73,6 +73,8 @@ type tokenSource struct {
 	w   *Workstation
 	reg store.Registration
 	g   store.Grant
+	// renewed tells that the token came while the operation was under way.
+	renewed bool
 }
 
 func (w *Workstation) tokens(reg store.Registration, g store.Grant) *tokenSource {
@@ -81,7 +83,8 @@ func (w *Workstation) tokens(reg store.Registration, g store.Grant) *tokenSource
 
 // use runs do with a FHIR client of the server that issued the grant: the
 // token never goes to another, whatever the registration says by now. Where
-// the server refuses the token, it is renewed and do runs once more.
+// the server refuses the token, it is renewed and do runs once more: do must be
+// safe to repeat. A token that was renewed already and is refused stays so.
 func (s *tokenSource) use(ctx context.Context, do func(*fhir.Client) error) error {
 	way, err := s.w.to(ctx, s.g.FHIRBaseURL)
 	if err != nil {
@@ -89,7 +92,7 @@ func (s *tokenSource) use(ctx context.Context, do func(*fhir.Client) error) erro
 	}
 	client := &fhir.Client{HTTP: way.http, BaseURL: s.g.FHIRBaseURL, Now: s.w.now, Token: s.token}
 	err = do(client)
-	if fault.Code(err) != "fhir-unauthorized" {
+	if fault.Code(err) != "fhir-unauthorized" || s.renewed {
 		return err
 	}
 	if err := s.renewRefused(ctx); err != nil {
@@ -103,23 +106,30 @@ func (s *tokenSource) token(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s.g = g
+	s.take(g)
 	return token.Reveal(), nil
 }
 
+// take goes on with the grant as it is now.
+func (s *tokenSource) take(g store.Grant) {
+	s.renewed = s.renewed || hasOtherToken(g, s.g)
+	s.g = g
+}
+
 // renewRefused is called after the server has refused a token that had not
-// run out: its access was ended early, or its clock is ahead.
+// run out: its access was ended early, or its clock is ahead. One refusal by a
+// FHIR server does not end the grant: only its authorization server does that.
 func (s *tokenSource) renewRefused(ctx context.Context) error {
 	if len(s.g.RefreshToken) == 0 {
-		refused := fault.New("token-refused", "The EHR no longer accepts the access token.", "Connect again.")
-		if err := s.w.recordGrantError(ctx, s.g, "The EHR no longer accepts the access token, and gave no refresh token.", refused); err != nil {
+		refused := fault.New("token-refused", "The EHR no longer accepts the access token, and gave no refresh token.", "Connect again.")
+		if _, err := s.w.recordGrantError(ctx, s.g, "", refused); err != nil {
 			return err
 		}
 		return refused
 	}
-	g, err := s.w.renew(ctx, s.reg, s.g)
+	g, err := s.w.renew(ctx, s.reg, s.g, needed)
 	if err == nil {
-		s.g = g
+		s.take(g)
 	}
 	return err
 }

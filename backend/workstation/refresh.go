@@ -1,9 +1,10 @@
 package workstation
 
 import (
+	"bytes"
 	"context"
-	"os"
-	"path/filepath"
+	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,8 +16,9 @@ import (
 	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
+	"chartkey/backend/vault"
 
-	"github.com/gofrs/flock"
+	"github.com/sethvargo/go-retry"
 )
 
 // refreshWait is how long a caller waits for another one's refresh of the
@@ -32,7 +34,7 @@ func (w *Workstation) Refresh(ctx context.Context, ref string) (s Status, err er
 		if err != nil {
 			return err
 		}
-		if g, err = w.renew(ctx, reg, g); err != nil {
+		if g, err = w.renew(ctx, reg, g, asked); err != nil {
 			return err
 		}
 		s, err = w.statusOf(ctx, who, g.ID)
@@ -42,24 +44,29 @@ func (w *Workstation) Refresh(ctx context.Context, ref string) (s Status, err er
 }
 
 // accessToken gives a token that has not run out. One that is due is renewed
-// first; where that fails for now and the old one still lives, that one is used.
+// first; where that fails and the old one still lives, that one is used.
 func (w *Workstation) accessToken(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, secret.Value, error) {
 	if !g.Accepted {
 		return g, secret.Value{}, notAccepted()
 	}
-	state := w.stateOf(g)
-	if state == NeedsReconnect {
+	switch state := w.stateOf(g); {
+	case state == NeedsReconnect:
 		_, why := accessEnd(reg, g)
-		return g, secret.Value{}, fault.New("needs-reconnect", "Access has ended. "+why, "Connect again.")
-	}
-	if state == Expired || w.isDue(g) {
-		renewed, err := w.renewInTurn(ctx, reg, g)
-		switch {
-		case err == nil:
-			g = renewed
-		case state == Expired || !fault.From(err).Retryable || w.stateOf(g) == Expired:
+		return g, secret.Value{}, needsReconnect(why)
+	case state == Expired:
+		renewed, err := w.renew(ctx, reg, g, needed)
+		if err != nil {
 			return g, secret.Value{}, err
 		}
+		g = renewed
+	case w.isDue(g):
+		renewed, err := w.renew(ctx, reg, g, early)
+		if err != nil {
+			if renewed, err = w.stillLiving(ctx, reg, g, err); err != nil {
+				return g, secret.Value{}, err
+			}
+		}
+		g = renewed
 	}
 	if _, err := w.checkOrigin(ctx, reg, g); err != nil {
 		return g, secret.Value{}, err
@@ -68,13 +75,18 @@ func (w *Workstation) accessToken(ctx context.Context, reg store.Registration, g
 	return g, token, err
 }
 
-// renewInTurn is renew, except soon after a renewal that failed: a server that
-// is away, or asked to be left alone, is not asked at every use.
-func (w *Workstation) renewInTurn(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, error) {
-	if err := w.backoff.holdOff(g.ID, w.now()); err != nil {
-		return g, err
+// stillLiving gives the grant as it is after an early renewal has failed, if
+// its token can be used, and else why the renewal failed.
+func (w *Workstation) stillLiving(ctx context.Context, reg store.Registration, g store.Grant, cause error) (store.Grant, error) {
+	now, err := w.reread(ctx, reg, g)
+	if err == nil && w.stateOf(now) != Connected {
+		err = cause
 	}
-	return w.renew(ctx, reg, g)
+	return now, err
+}
+
+func needsReconnect(why string) *fault.Error {
+	return fault.New("needs-reconnect", "Access has ended. "+why, "Connect again.")
 }
 
 // minTokenLeft is how much of a token's life is left, at least, when it is
@@ -82,9 +94,17 @@ func (w *Workstation) renewInTurn(ctx context.Context, reg store.Registration, g
 const minTokenLeft = time.Minute
 
 // isDue tells whether a token is to be renewed before it has run out: when a
-// fifth of its life is left, or a minute, and never before half of it.
+// fifth of its life is left, or a minute, and never before half of it. A
+// refresh whose answer was lost is due at once: servers that forgive the second
+// use of a refresh token do so for a short time.
 func (w *Workstation) isDue(g store.Grant) bool {
-	if g.AccessExpiresAt == nil || len(g.RefreshToken) == 0 || g.Ended != "" || !g.Accepted {
+	if len(g.RefreshToken) == 0 || g.Ended != "" || !g.Accepted {
+		return false
+	}
+	if g.RefreshBegan != nil {
+		return true
+	}
+	if g.AccessExpiresAt == nil {
 		return false
 	}
 	from := g.ConnectedAt
@@ -106,14 +126,17 @@ func (w *Workstation) RefreshDue(ctx context.Context) (renewed int, err error) {
 			return err
 		}
 		for _, g := range grants {
-			if !w.isDue(g) || w.backoff.holdOff(g.ID, w.now()) != nil {
+			if !w.isDue(g) {
 				continue
 			}
 			reg, err := w.store.Registration(ctx, g.RegistrationID)
 			if err != nil {
 				return err
 			}
-			if _, err := w.renew(inBackground(ctx), reg, g); err != nil {
+			if w.backoff.holdOff(reg, g.ID, early, w.now()) != nil {
+				continue
+			}
+			if _, err := w.renew(inBackground(ctx), reg, g, early); err != nil {
 				w.log.Info("a grant could not be renewed in the background", "registration", reg.Name, "code", fault.Code(err))
 				continue
 			}
@@ -131,84 +154,117 @@ func notAccepted() *fault.Error {
 
 // renew trades the refresh token for a new access token. One caller at a time
 // does so for a grant, in all processes: with rotation, using a refresh token
-// twice costs the whole grant (RFC 9700 section 4.14). Who waited finds the
-// version gone up and takes what the other one stored.
-func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, error) {
+// twice costs the whole grant (RFC 9700 section 4.14). Who waited takes what
+// the one before has stored or, where that one failed, its failure.
+func (w *Workstation) renew(ctx context.Context, reg store.Registration, g store.Grant, how urgency) (store.Grant, error) {
+	if err := w.backoff.holdOff(reg, g.ID, how, w.now()); err != nil {
+		return g, err
+	}
 	ctx = w.watched(ctx)
-	leave, err := w.renewing.enter(ctx, g.ID)
+	leave, err := w.renewing.enter(ctx, g.ID, how != early)
 	if err != nil {
 		return g, err
 	}
 	defer leave()
-	current, err := w.reread(ctx, reg, g)
-	if err != nil {
-		return g, err
+	if current, err := w.reread(ctx, reg, g); err != nil || hasOtherToken(current, g) {
+		return current, err // another caller of this process has renewed it
 	}
-	if current.ID != g.ID || current.Version > g.Version {
-		return current, nil // another caller of this process has renewed it
+	if err := w.backoff.holdOff(reg, g.ID, how, w.now()); err != nil {
+		return g, err // or has failed to, and a crowd must not try one after the other
 	}
-	unlock, err := w.lockGrant(ctx, g.ID)
+	unlock, err := w.lockGrant(ctx, g.ID, how != early)
 	if err != nil {
 		return g, err
 	}
 	defer unlock()
-	if current, err = w.reread(ctx, reg, g); err != nil {
-		return g, err
+	current, err := w.reread(ctx, reg, g)
+	if err != nil || hasOtherToken(current, g) {
+		return current, err
 	}
-	if current.ID != g.ID || current.Version > g.Version {
-		return current, nil
-	}
-	g = current
-	if !g.Accepted {
+	return w.renewLocked(ctx, reg, current)
+}
+
+// hasOtherToken tells whether a grant, as it is stored now, has another access
+// token than it had. Each sealing gives other bytes.
+func hasOtherToken(now, then store.Grant) bool {
+	return now.ID != then.ID || !bytes.Equal(now.AccessToken, then.AccessToken)
+}
+
+// renewal is one trade of a refresh token.
+type renewal struct {
+	act     *action
+	reg     store.Registration
+	g       store.Grant
+	context grantContext
+	client  *smart.Client
+	cfg     smart.Configuration
+	token   secret.Value
+	auth    smart.ClientAuth
+	// key seals the answer, even if the window is locked before it comes.
+	key *vault.DataKey
+}
+
+// renewLocked is renew for who holds the grant's lock and has read it since.
+func (w *Workstation) renewLocked(ctx context.Context, reg store.Registration, g store.Grant) (store.Grant, error) {
+	r := renewal{reg: reg, g: g}
+	switch {
+	case !g.Accepted:
 		return g, notAccepted()
-	}
-	if g.Ended != "" {
-		return g, fault.New("needs-reconnect", "Access has ended. "+g.Ended, "Connect again.")
-	}
-	if len(g.RefreshToken) == 0 {
+	case g.Ended != "":
+		return g, needsReconnect(g.Ended)
+	case len(g.RefreshToken) == 0:
 		return g, fault.New("not-refreshable", "The EHR gave no refresh token, so access cannot be renewed without a sign-in.", "Connect again when access has ended. For a refresh token, ask for offline_access and allow it at the EHR.")
 	}
-	c, err := w.checkOrigin(ctx, reg, g)
-	if err != nil {
+	var err error
+	if r.context, err = w.checkOrigin(ctx, reg, g); err != nil {
 		return g, err // a locked vault says nothing of the grant
 	}
-	token, auth, err := w.refreshCredentials(ctx, reg, g)
+	if r.token, r.auth, err = w.refreshCredentials(ctx, reg, g); err != nil {
+		return g, err
+	}
+	r.auth.ClockOffset = r.context.ClockOffset
+	key, err := w.dataKey(ctx, g.ProfileID)
 	if err != nil {
 		return g, err
 	}
-	auth.ClockOffset = c.ClockOffset
-	cfg, err := w.discover(ctx, g.FHIRBaseURL)
-	if err != nil {
-		return g, w.renewalFailed(ctx, g, "", err)
+	var giveBack func()
+	if r.key, giveBack, err = key.Lend(); err != nil {
+		return g, err
 	}
-	if err := c.Origin.sameServer(cfg.TokenEndpoint); err != nil {
-		return g, w.renewalFailed(ctx, g, "", err)
+	defer giveBack()
+	if r.cfg, err = w.discover(ctx, g.FHIRBaseURL); err != nil {
+		return g, w.renewalFailed(ctx, r, err)
+	}
+	if err := r.context.Origin.sameServer(r.cfg.TokenEndpoint); err != nil {
+		return g, w.renewalFailed(ctx, r, err)
 	}
 	way, err := w.to(ctx, g.FHIRBaseURL)
 	if err != nil {
 		return g, err
 	}
-	observationOf(ctx).record(w, audit.Refresh, reg, &cfg)
-	act, err := w.beginRenewal(ctx, reg, g, c)
-	if err != nil {
+	r.client = way.smart
+	observationOf(ctx).record(w, audit.Refresh, reg, &r.cfg)
+	w.trading.RLock()
+	defer w.trading.RUnlock()
+	if r.act, err = w.beginRenewal(ctx, r); err != nil {
 		return g, err
 	}
-	renewed, err := w.trade(ctx, act, way.smart, reg, g, cfg, token, auth)
-	return renewed, act.end(ctx, err)
+	renewed, err := w.trade(ctx, r)
+	return renewed, r.act.end(ctx, err)
 }
 
 // beginRenewal makes durable that a refresh token is about to be sent, so that
 // whoever comes after a crash knows that it may be spent.
-func (w *Workstation) beginRenewal(ctx context.Context, reg store.Registration, g store.Grant, c grantContext) (*action, error) {
-	profile, err := w.store.Profile(ctx, g.ProfileID)
+func (w *Workstation) beginRenewal(ctx context.Context, r renewal) (*action, error) {
+	profile, err := w.store.Profile(ctx, r.g.ProfileID)
 	if err != nil {
 		return nil, err
 	}
-	entry := registrationEntry(audit.Refresh, reg)
-	entry.Patient, entry.Origin = patientPath(c.Patient), originOf(ctx)
+	entry := registrationEntry(audit.Refresh, r.reg)
+	entry.Patient, entry.Origin = patientPath(r.context.Patient), originOf(ctx)
 	return w.beginWith(ctx, profile, entry, func(q *store.Queries) error {
 		now := w.now().UnixMilli()
-		n, err := q.BeginRefresh(ctx, store.BeginRefreshParams{At: &now, ID: g.ID, ReadVersion: g.Version})
+		n, err := q.BeginRefresh(ctx, store.BeginRefreshParams{At: &now, ID: r.g.ID, ReadVersion: r.g.Version})
 		if err == nil && n == 0 {
 			return removedMeanwhile()
 		}
@@ -221,40 +277,64 @@ func removedMeanwhile() *fault.Error {
 }
 
 // trade sends the refresh token and stores the answer.
-func (w *Workstation) trade(ctx context.Context, act *action, client *smart.Client, reg store.Registration, g store.Grant, cfg smart.Configuration, token secret.Value, auth smart.ClientAuth) (store.Grant, error) {
-	answer, err := client.Refresh(ctx, cfg, auth, token, scope.Grammar(strings.Fields(g.ScopesGranted)))
-	if err != nil {
-		if !answer.RefreshToken.IsEmpty() {
-			g = w.keepReplacement(context.WithoutCancel(ctx), reg, g, answer)
-		} else if wasNotSpent(err) {
-			w.clearIntent(context.WithoutCancel(ctx), g)
-		}
-		ended := ""
-		if fault.Code(err) == smart.CodeGrantEnded {
-			ended = "The EHR has ended the access: it refused the refresh token."
-			if g.RefreshBegan != nil {
-				ended = "The answer to a refresh on " + readable(*g.RefreshBegan) + " was lost, because Chartkey or the network stopped in the middle of it. The EHR had replaced the refresh token by then, and takes the old one no longer. No client can prevent that."
-			}
-		}
-		return g, w.renewalFailed(ctx, g, ended, err)
+func (w *Workstation) trade(ctx context.Context, r renewal) (store.Grant, error) {
+	sending, sent, done := seenThrough(ctx)
+	defer done()
+	answer, err := r.client.Refresh(sending, r.cfg, r.auth, r.token, scope.Grammar(strings.Fields(r.g.ScopesGranted)))
+	if err == nil {
+		// From here on the old refresh token may be spent: the answer is stored even if the caller has gone.
+		return w.storeRenewal(context.WithoutCancel(ctx), r, answer)
 	}
-	w.backoff.forget(g.ID)
-	w.forgetFailure(ctx, g.ProfileID, reg.ID)
-	// From here on the old refresh token may be spent: the answer is stored even if the caller has gone.
-	return w.storeRenewal(context.WithoutCancel(ctx), act, reg, g, answer)
+	switch {
+	case !answer.RefreshToken.IsEmpty():
+		r.g = w.keepReplacement(context.WithoutCancel(ctx), r, answer)
+	case r.g.RefreshBegan == nil && !maySpend(err, sent()):
+		w.clearIntent(context.WithoutCancel(ctx), r.g)
+	}
+	if fault.Code(err) == smart.CodeGrantEnded {
+		return w.endGrant(ctx, r, err)
+	}
+	return r.g, w.renewalFailed(ctx, r, err)
 }
 
-// wasNotSpent tells whether a failed request certainly left the refresh token
-// as it was: the server never got it, or answered that it did not take it.
-func wasNotSpent(err error) bool {
-	f := fault.From(err)
-	switch f.Code {
-	case network.CodeConnectionRefused, network.CodeHostNotFound, "rate-limited":
-		return true
-	case network.CodeCancelled:
-		return false
+// endGrant notes that the server no longer takes the refresh token, if that is
+// still the stored one.
+func (w *Workstation) endGrant(ctx context.Context, r renewal, refused error) (store.Grant, error) {
+	ended := "The EHR has ended the access: it refused the refresh token."
+	if r.g.RefreshBegan != nil {
+		ended = "The answer to a refresh on " + readable(*r.g.RefreshBegan) + " was lost, because Chartkey or the network stopped in the middle of it. The EHR had replaced the refresh token by then, and takes the old one no longer. No client can prevent that."
+		refused = fault.New(smart.CodeGrantEnded, ended, "Connect again.").Because(refused)
 	}
-	return !f.Retryable
+	w.backoff.forget(r.g.ID)
+	ctx = context.WithoutCancel(ctx)
+	stored, err := w.recordGrantError(ctx, r.g, ended, refused)
+	if err != nil {
+		w.log.Warn("the end of a grant could not be recorded", "error", err)
+		return r.g, refused
+	}
+	if stored {
+		w.keepRenewalFailure(ctx, r, refused)
+	} else {
+		// A sign-in has put another grant in its place.
+		if current, err := w.reread(ctx, r.reg, r.g); err == nil && hasOtherToken(current, r.g) {
+			return current, nil
+		}
+	}
+	return r.g, refused
+}
+
+// refusals are the answers by which a server says that it did not take a
+// refresh token (RFC 6749 section 5.2, RFC 6585 section 4), and why is another matter.
+var refusals = []string{
+	smart.CodeGrantEnded, "rate-limited", "server-unavailable", "client-refused", "client-not-allowed", "grant-type-unsupported", "scope-refused", "token-request-refused",
+}
+
+// maySpend tells whether a failed request may have cost the refresh token all
+// the same: it was sent, and no answer says that it was not taken.
+func maySpend(err error, sent bool) bool {
+	f := fault.From(err)
+	refused := slices.Contains(refusals, f.Code) || f.Code == "token-refused" && !f.Retryable
+	return sent && !refused
 }
 
 // clearIntent forgets that a refresh began.
@@ -264,24 +344,32 @@ func (w *Workstation) clearIntent(ctx context.Context, g store.Grant) {
 	}
 }
 
-// renewalFailed keeps why a renewal failed, and gives it back.
-func (w *Workstation) renewalFailed(ctx context.Context, g store.Grant, ended string, cause error) error {
-	if profile, err := w.store.Profile(ctx, g.ProfileID); err == nil {
-		w.keepFailure(ctx, profile, g.RegistrationID, diagnose.Refresh, diagnose.RequestFacts{}, cause)
+// renewalFailed keeps why a renewal failed, and gives it back. What a person
+// broke off is no failure.
+func (w *Workstation) renewalFailed(ctx context.Context, r renewal, cause error) error {
+	if fault.Code(cause) == network.CodeCancelled && errors.Is(ctx.Err(), context.Canceled) {
+		return cause
 	}
-	if fault.From(cause).Retryable {
-		w.backoff.failed(g.ID, w.now(), cause)
-	}
-	if err := w.recordGrantError(context.WithoutCancel(ctx), g, ended, cause); err != nil {
+	w.keepRenewalFailure(ctx, r, cause)
+	w.backoff.failed(r.reg, r.g.ID, w.now(), cause)
+	if _, err := w.recordGrantError(context.WithoutCancel(ctx), r.g, "", cause); err != nil {
 		w.log.Warn("the failed refresh could not be recorded", "error", err)
 	}
 	return cause
 }
 
+// keepRenewalFailure keeps what was seen of a failure, for its diagnosis.
+func (w *Workstation) keepRenewalFailure(ctx context.Context, r renewal, cause error) {
+	if profile, err := w.store.Profile(ctx, r.g.ProfileID); err == nil {
+		w.keepFailure(ctx, profile, r.reg.ID, diagnose.Refresh, diagnose.RequestFacts{}, cause)
+	}
+}
+
 // keepReplacement stores the refresh token of an answer that was of no use
 // otherwise. The old one is spent, and would cost the whole grant.
-func (w *Workstation) keepReplacement(ctx context.Context, reg store.Registration, g store.Grant, answer smart.TokenResponse) store.Grant {
-	sealed, err := w.seal(ctx, g.ProfileID, grantBinding("refresh_token", g.ID), answer.RefreshToken)
+func (w *Workstation) keepReplacement(ctx context.Context, r renewal, answer smart.TokenResponse) store.Grant {
+	g := r.g
+	sealed, err := r.key.Seal(grantBinding("refresh_token", g.ID), answer.RefreshToken)
 	if err == nil {
 		_, err = w.store.RenewGrant(ctx, store.RenewGrantParams{
 			AccessToken: g.AccessToken, RefreshToken: sealed, Context: g.Context, ScopesGranted: g.ScopesGranted,
@@ -292,7 +380,8 @@ func (w *Workstation) keepReplacement(ctx context.Context, reg store.Registratio
 		w.log.Warn("a replaced refresh token could not be stored", "error", err)
 		return g
 	}
-	current, err := w.reread(ctx, reg, g)
+	w.live.sameIn(g.ID, g.Version+1)
+	current, err := w.reread(ctx, r.reg, g)
 	if err != nil {
 		return g
 	}
@@ -308,21 +397,21 @@ func (w *Workstation) refreshCredentials(ctx context.Context, reg store.Registra
 	return token, auth, err
 }
 
-func (w *Workstation) storeRenewal(ctx context.Context, act *action, reg store.Registration, g store.Grant, answer smart.TokenResponse) (store.Grant, error) {
-	c, err := w.openContext(ctx, g)
-	if err != nil {
-		return g, err
-	}
-	c.renew(answer.Context)
-	c.ClockOffset = answer.ServerClockOffset
-	access, refresh, sealed, err := w.sealGrant(ctx, g.ProfileID, g.ID, answer.AccessToken, answer.RefreshToken, c)
+// storeTries is how often an answer is tried to be stored, a second apart: a
+// busy database is no reason to lose what cannot be had again.
+const storeTries = 4
+
+func (w *Workstation) storeRenewal(ctx context.Context, r renewal, answer smart.TokenResponse) (store.Grant, error) {
+	g, c := r.g, r.context
+	c.renew(answer)
+	access, refresh, sealed, err := sealGrantWith(r.key, g.ID, answer.AccessToken, answer.RefreshToken, c)
 	if err != nil {
 		return g, err
 	}
 	if len(refresh) == 0 {
 		refresh = g.RefreshToken // RFC 6749 section 6: none in the answer means that the old one stays
 	}
-	err = act.commit(ctx, func(q *store.Queries) error {
+	deed := func(q *store.Queries) error {
 		now := w.now().UnixMilli()
 		n, err := q.RenewGrant(ctx, store.RenewGrantParams{
 			AccessToken: access, RefreshToken: refresh, Context: sealed, ScopesGranted: answer.Scopes.String(), AccessExpiresAt: expiryMillis(answer.ExpiresAt),
@@ -334,18 +423,28 @@ func (w *Workstation) storeRenewal(ctx context.Context, act *action, reg store.R
 		if err != nil {
 			return err
 		}
-		return q.SetAuthMethod(ctx, store.SetAuthMethodParams{AuthMethod: string(answer.AuthMethod), ID: reg.ID})
+		return q.SetAuthMethod(ctx, store.SetAuthMethodParams{AuthMethod: string(answer.AuthMethod), ID: r.reg.ID})
+	}
+	err = retry.Do(ctx, retry.WithMaxRetries(storeTries-1, retry.NewConstant(time.Second)), func(ctx context.Context) error {
+		err := r.act.commit(ctx, deed)
+		if err != nil && Fault(err).Retryable {
+			return retry.RetryableError(err)
+		}
+		return err
 	})
 	if err != nil {
 		return g, err
 	}
+	w.backoff.forget(g.ID)
+	w.forgetFailure(ctx, g.ProfileID, r.reg.ID)
 	w.live.note(g.ID, g.Version+1, answer)
-	return w.reread(ctx, reg, g)
+	return w.reread(ctx, r.reg, g)
 }
 
 // renew takes over what a refresh says anew. Who signed in comes from the
 // id_token of the sign-in, which a refresh does not change.
-func (c *grantContext) renew(fresh smart.LaunchContext) {
+func (c *grantContext) renew(answer smart.TokenResponse) {
+	fresh := answer.Context
 	if fresh.Patient != "" && fresh.Patient != c.Patient {
 		if c.Patient != "" {
 			c.Warnings = append(c.Warnings, "The EHR named another patient when access was renewed. Check whose record this is.")
@@ -355,24 +454,11 @@ func (c *grantContext) renew(fresh smart.LaunchContext) {
 	if fresh.Encounter != "" {
 		c.Encounter = fresh.Encounter
 	}
-}
-
-// lockGrant keeps other goroutines and processes from refreshing the same
-// grant. The lock dies with its holder.
-func (w *Workstation) lockGrant(ctx context.Context, id string) (unlock func(), err error) {
-	folder := filepath.Join(w.home, "locks")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, fault.New("data-folder-unusable", "The data folder cannot be written.", "Make it writable for your account.").Because(err)
+	// A clock that was corrected, or went wrong, since.
+	before := smart.ClockWarning(c.ClockOffset)
+	c.Warnings = slices.DeleteFunc(c.Warnings, func(w string) bool { return w == before })
+	c.ClockOffset = answer.ServerClockOffset
+	if w := smart.ClockWarning(c.ClockOffset); w != "" {
+		c.Warnings = append(c.Warnings, w)
 	}
-	lock := flock.New(filepath.Join(folder, id), flock.SetPermissions(0o600))
-	ctx, cancel := context.WithTimeout(ctx, refreshWait)
-	defer cancel()
-	if ok, err := lock.TryLockContext(ctx, 10*time.Millisecond); !ok {
-		return nil, fault.New("refresh-busy", "Another Chartkey process is refreshing this connection.", "Try again in a moment.").CanRetry().Because(err)
-	}
-	return func() {
-		if err := lock.Unlock(); err != nil {
-			w.log.Warn("a refresh lock could not be released", "error", err)
-		}
-	}, nil
 }

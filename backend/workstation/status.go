@@ -355,18 +355,18 @@ func optional(s string) *string {
 }
 
 // recordGrantError keeps why a use of the grant failed. ended is why only a
-// new sign-in helps, or "". It concerns the token that was used: where another
-// process has renewed the grant meanwhile, nothing is recorded.
-func (w *Workstation) recordGrantError(ctx context.Context, g store.Grant, ended string, cause error) error {
+// new sign-in helps, or "". It concerns the token that was used: where that is
+// not the stored one any more, nothing is recorded, and it tells false.
+func (w *Workstation) recordGrantError(ctx context.Context, g store.Grant, ended string, cause error) (bool, error) {
 	text, err := faultText(Fault(cause))
 	if err != nil {
-		return err
+		return false, err
 	}
 	if ended == "" {
 		ended = g.Ended
 	}
-	_, err = w.store.SetGrantError(ctx, store.SetGrantErrorParams{Ended: ended, LastError: text, ID: g.ID, ReadVersion: g.Version})
-	return err
+	n, err := w.store.SetGrantError(ctx, store.SetGrantErrorParams{Ended: ended, LastError: text, ID: g.ID, ReadVersion: g.Version})
+	return n > 0, err
 }
 
 // recordConnectFailure keeps why the last sign-in failed, for the status of a

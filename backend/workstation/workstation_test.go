@@ -22,18 +22,34 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if text := os.Getenv(partVariable); text != "" {
+		os.Exit(playPart(text))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // clock is a clock that the client and the server share, so that hours pass at once.
 type clock struct {
 	mu     sync.Mutex
 	offset time.Duration
+	at     time.Time // where it stands still, apart from what passes; zero where it runs
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.at.IsZero() {
+		return c.at.Add(c.offset)
+	}
 	return time.Now().Add(c.offset)
+}
+
+// stop lets no more time pass than is told.
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = time.Now().Truncate(time.Millisecond) // as times are stored
 }
 
 func (c *clock) pass(d time.Duration) {
@@ -45,7 +61,7 @@ func (c *clock) pass(d time.Duration) {
 // cheap makes a passphrase's key in a millisecond. Only tests use it.
 var cheap = vault.Cost{Time: 1, MemoryKiB: 8, Threads: 1}
 
-func openDesk(t *testing.T, home string, c *clock) *workstation.Workstation {
+func openDesk(t testing.TB, home string, c *clock) *workstation.Workstation {
 	t.Helper()
 	w, err := workstation.Open(t.Context(), workstation.Options{
 		Home: home, Now: c.now, KeyCost: cheap,
@@ -64,7 +80,7 @@ func openDesk(t *testing.T, home string, c *clock) *workstation.Workstation {
 	return w
 }
 
-func freeRedirect(t *testing.T) string {
+func freeRedirect(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -85,7 +101,7 @@ type bench struct {
 
 const secretOfTest = "s3cret+of%the/test"
 
-func newBench(t *testing.T, settings simulator.Settings) *bench {
+func newBench(t testing.TB, settings simulator.Settings) *bench {
 	t.Helper()
 	b := &bench{home: filepath.Join(t.TempDir(), "data"), clock: &clock{}, redirect: freeRedirect(t)}
 	ehr, err := simulator.New(simulator.Options{Now: b.clock.now, Settings: settings, Clients: []simulator.Client{
@@ -112,7 +128,7 @@ func (b *bench) input() workstation.RegistrationInput {
 	return workstation.RegistrationInput{Name: "Mercy", FHIRBaseURL: b.ehr.FHIRBaseURL(), ClientID: "app", RedirectURIs: []string{b.redirect}}
 }
 
-func (b *bench) register(t *testing.T) workstation.Registration {
+func (b *bench) register(t testing.TB) workstation.Registration {
 	t.Helper()
 	reg, _, err := b.SaveRegistration(t.Context(), "", b.input())
 	if err != nil {
@@ -124,7 +140,7 @@ func (b *bench) register(t *testing.T) workstation.Registration {
 var amara = simulator.Choice{Username: "amara", Password: "patient-pass1"}
 
 // signIn connects as a person at a browser would.
-func (b *bench) signIn(t *testing.T, ref string, choice simulator.Choice) (workstation.Status, error) {
+func (b *bench) signIn(t testing.TB, ref string, choice simulator.Choice) (workstation.Status, error) {
 	t.Helper()
 	login, err := b.BeginConnect(t.Context(), ref, workstation.ConnectOptions{})
 	if err != nil {
@@ -136,7 +152,7 @@ func (b *bench) signIn(t *testing.T, ref string, choice simulator.Choice) (works
 	return login.Wait(t.Context())
 }
 
-func (b *bench) connected(t *testing.T) (workstation.Registration, workstation.Status) {
+func (b *bench) connected(t testing.TB) (workstation.Registration, workstation.Status) {
 	t.Helper()
 	reg := b.register(t)
 	status, err := b.signIn(t, reg.ID, amara)

@@ -113,7 +113,8 @@ SET version = version + 1, access_token = ?, refresh_token = ?, context = ?, sco
 WHERE id = sqlc.arg(id) AND version = sqlc.arg(read_version);
 
 -- name: BeginRefresh :execrows
-UPDATE grants SET refresh_began = sqlc.arg(at) WHERE id = sqlc.arg(id) AND version = sqlc.arg(read_version);
+-- An earlier one, whose answer is still not known, stays.
+UPDATE grants SET refresh_began = coalesce(refresh_began, sqlc.arg(at)) WHERE id = sqlc.arg(id) AND version = sqlc.arg(read_version);
 
 -- name: EndRefresh :exec
 UPDATE grants SET refresh_began = NULL WHERE id = sqlc.arg(id) AND version = sqlc.arg(read_version);
