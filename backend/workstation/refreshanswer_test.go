@@ -333,6 +333,17 @@ func TestAServerThatIsAwayIsNotStormed(t *testing.T) {
 			if waited > c.back {
 				t.Errorf("it was not found again within %s", c.back)
 			}
+			// The success has cleared it: the next failure is the first one.
+			b.clock.pass(2 * time.Hour)
+			g.meddleWith(says(500, ""))
+			if try() == nil {
+				t.Error("it is away again")
+			}
+			g.meddleWith(nil)
+			b.clock.pass(every)
+			if err := try(); err != nil {
+				t.Errorf("five seconds after a first failure: %v", err)
+			}
 		})
 	}
 }
