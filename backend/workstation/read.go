@@ -127,7 +127,7 @@ func (s *tokenSource) renewRefused(ctx context.Context) error {
 		}
 		return refused
 	}
-	g, err := s.w.renew(ctx, s.reg, s.g, needed)
+	g, err := s.w.renew(ctx, s.reg, s.g, vital)
 	if err == nil {
 		s.take(g)
 	}

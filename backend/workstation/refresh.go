@@ -54,7 +54,7 @@ func (w *Workstation) accessToken(ctx context.Context, reg store.Registration, g
 		_, why := accessEnd(reg, g)
 		return g, secret.Value{}, needsReconnect(why)
 	case state == Expired:
-		renewed, err := w.renew(ctx, reg, g, needed)
+		renewed, err := w.renew(ctx, reg, g, vital)
 		if err != nil {
 			return g, secret.Value{}, err
 		}

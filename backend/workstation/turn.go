@@ -25,9 +25,9 @@ import (
 type urgency int
 
 const (
-	early  urgency = iota // the token at hand still works, so nobody waits for another one's renewal
-	needed                // nothing works without it
-	asked                 // a person, or a script, asks for it by name, so it is tried in any case
+	early urgency = iota // the token at hand still works, so nobody waits for another one's renewal
+	vital                // nothing works without it
+	asked                // a person, or a script, asks for it by name, so it is tried in any case
 )
 
 // The wait after a renewal that failed: doubling from five seconds to a quarter
@@ -99,7 +99,7 @@ func (b *backoff) holdOff(reg store.Registration, id string, how urgency, now ti
 		return nil
 	}
 	wait := h.wait
-	if how == needed {
+	if how == vital {
 		wait = min(wait, max(maxBackoffOfUse, h.told))
 	}
 	// By the clock that has gone further: the monotonic one stands still while the

@@ -33,7 +33,7 @@ func TestTheBackoffKeepsItsBounds(t *testing.T) {
 			b.failed(reg, "g", now, cause)
 			held := func(how urgency, after time.Duration) bool { return b.holdOff(reg, "g", how, now.Add(after)) != nil }
 			most := max(step, told)
-			for how, limit := range map[urgency]time.Duration{early: most, needed: min(most, max(maxBackoffOfUse, told))} {
+			for how, limit := range map[urgency]time.Duration{early: most, vital: min(most, max(maxBackoffOfUse, told))} {
 				least := max(min(step/2, limit), told)
 				if !held(how, least-1) {
 					t.Fatalf("urgency %d is kept off for less than %s", how, least)
