@@ -101,6 +101,29 @@ func TestWhatContradictsPushesACauseDown(t *testing.T) {
 	order(t, refusedAtEpic(func(f *diagnose.Facts) { worked(f); f.Registration.Secret.Encoded = true }), "changed-at-the-ehr", "secret-encoded")
 }
 
+func TestTheTimeUntilARegistrationIsKnownIsThatOfTheEnvironment(t *testing.T) {
+	after := func(environment string, age time.Duration) diagnose.Likelihood {
+		d := diagnose.Diagnose(refusedAtEpic(func(f *diagnose.Facts) { f.Registration.Environment, f.History.Age = environment, age }))
+		return d.Causes[place(d, "registration-not-known-yet")].Likelihood
+	}
+	if a, b, c := after("sandbox", 50*time.Minute), after("sandbox", 2*time.Hour), after("production", 2*time.Hour); a != diagnose.Medium || b != diagnose.Low || c != diagnose.Medium {
+		t.Errorf("in the sandbox %s after 50 minutes and %s after two hours, in production %s after two hours", a, b, c)
+	}
+}
+
+func TestTheWordsOfAKnownServerCountForMoreThanAnybodys(t *testing.T) {
+	said := func(words string) diagnose.Cause {
+		return diagnose.Recognize(words, diagnose.Facts{History: diagnose.HistoryFacts{Connected: true}}).First()
+	}
+	anybody, keycloak, both := said("invalid redirect_uri"), said("Invalid parameter: redirect_uri"), said("invalid redirect_uri: Callback URL mismatch.")
+	if anybody.ID != "redirect-not-registered" || keycloak.ID != anybody.ID || both.ID != anybody.ID || anybody.Score >= keycloak.Score || both.Score != keycloak.Score {
+		t.Errorf("%d, %d and %d points", anybody.Score, keycloak.Score, both.Score)
+	}
+	if e := both.Evidence[0]; !strings.Contains(e, "Auth0") || !slices.ContainsFunc(both.Sources, func(s string) bool { return strings.Contains(s, "auth0") }) {
+		t.Errorf("%q %v", e, both.Sources)
+	}
+}
+
 func TestSilenceGoesByTheRegistration(t *testing.T) {
 	silence := func(change func(*diagnose.Facts)) diagnose.Facts {
 		return refusedAtEpic(func(f *diagnose.Facts) {
@@ -149,6 +172,11 @@ func TestAFixNamesWhatItIsAbout(t *testing.T) {
 	}
 	scopes := diagnose.Facts{Stage: diagnose.Authorize, OAuth: diagnose.OAuthFacts{Error: "invalid_scope", Description: "Invalid scopes: patient/Claim.rs"}, Request: diagnose.RequestFacts{Scopes: []string{"openid", "patient/Claim.rs", "patient/Patient.rs"}}}
 	if c = find(scopes, "scope-not-allowed"); c.Fix.Action != diagnose.DropScope || c.Fix.Param != "patient/Claim.rs" {
+		t.Errorf("%+v", c.Fix)
+	}
+	// Where the server names none, it is what the server does not list.
+	scopes.OAuth.Description, scopes.Discovery.ScopesSupported = "", []string{"openid", "patient/Patient.rs"}
+	if c = find(scopes, "scope-not-allowed"); c.Fix.Param != "patient/Claim.rs" {
 		t.Errorf("%+v", c.Fix)
 	}
 	wait := diagnose.Facts{Stage: diagnose.FHIR, Fault: diagnose.FaultFacts{Code: "fhir-server-error"}, HTTP: diagnose.HTTPFacts{Status: 503, RetryAfter: 90 * time.Second}}

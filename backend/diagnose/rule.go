@@ -142,15 +142,15 @@ func (r *rule) judge(v *view) (Cause, bool) {
 	return r.cause(v, pro, contra, score), true
 }
 
-// said gives the weightiest phrase that the server used.
+// said gives the first phrase that the server used. Those of named servers,
+// which weigh more, are listed first.
 func (r *rule) said(v *view) phrase {
-	var best phrase
 	for _, p := range r.phrases {
-		if (best.text == "" || p.weight() > best.weight()) && p.in(v.text) {
-			best = p
+		if p.in(v.text) {
+			return p
 		}
 	}
-	return best
+	return phrase{}
 }
 
 func atServer(server string) string {

@@ -126,7 +126,10 @@ func TestEveryResultOfAProbeCounts(t *testing.T) {
 func TestWordsOfANamedServerHaveASource(t *testing.T) {
 	for _, r := range table() {
 		seen := map[string]bool{}
-		for _, p := range r.phrases {
+		for i, p := range r.phrases {
+			if i > 0 && p.weight() > r.phrases[i-1].weight() {
+				t.Errorf("%s: %q has to be listed before what anybody may say", r.id, p.text)
+			}
 			if (p.server != "") != strings.HasPrefix(p.source, "https://") {
 				t.Errorf("%s: %q names a server or a source, and not both", r.id, p.text)
 			}
