@@ -21,7 +21,6 @@ type PastedFacts struct {
 	ClientID    string `json:"client_id,omitempty"`
 	RedirectURI string `json:"redirect_uri,omitempty"`
 	Aud         string `json:"aud,omitempty"`
-	Scope       string `json:"scope,omitempty"`
 }
 
 // maxPasted bounds what is read of a pasted text, and maxEchoed a value in its address.
@@ -70,7 +69,7 @@ func read(text string) PastedFacts {
 		if n := query.Get("error"); p.ErrorNumber == "" && numberForm.MatchString(n) {
 			p.ErrorNumber = n
 		}
-		for name, into := range map[string]*string{"client_id": &p.ClientID, "redirect_uri": &p.RedirectURI, "aud": &p.Aud, "scope": &p.Scope} {
+		for name, into := range map[string]*string{"client_id": &p.ClientID, "redirect_uri": &p.RedirectURI, "aud": &p.Aud} {
 			if value := query.Get(name); query.Has(name) && len(value) <= maxEchoed {
 				p.Echo = true
 				*into = Excerpt([]byte(value))
