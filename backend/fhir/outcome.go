@@ -17,8 +17,8 @@ import (
 // installation in it (seen: …1.13.1.1.7.2.657369).
 const EpicCodes = "urn:oid:1.2.840.114350.1.13.0.1.7.2.657369"
 
-// isEpics tells whether a system is that of Epic's error codes, whoever's installation it is.
-func isEpics(system string) bool {
+// IsEpics tells whether a system is that of Epic's error codes, whoever's installation it is.
+func IsEpics(system string) bool {
 	return strings.HasPrefix(system, "urn:oid:1.2.840.114350.1.13.") && strings.HasSuffix(system, ".7.2.657369")
 }
 
@@ -42,7 +42,7 @@ type Issue struct {
 // EpicCode gives the code of Epic's own list, or "".
 func (i Issue) EpicCode() string {
 	for _, c := range i.Codings {
-		if system, code, _ := strings.Cut(c, "|"); isEpics(system) {
+		if system, code, _ := strings.Cut(c, "|"); IsEpics(system) {
 			return code
 		}
 	}

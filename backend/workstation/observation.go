@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"chartkey/backend/diagnose"
+	"chartkey/backend/fhir"
 	"chartkey/backend/network"
 	"chartkey/backend/trace"
 )
@@ -136,16 +137,13 @@ func (o *observation) saw(req *http.Request, res *http.Response, contentType str
 	for _, i := range answer.Issue[:min(len(answer.Issue), 10)] {
 		f := diagnose.IssueFacts{Severity: network.Clean(i.Severity, 20), Code: network.Clean(i.Code, 40), Text: diagnose.Excerpt([]byte(i.Details.Text + " " + i.Diagnostics))}
 		for _, c := range i.Details.Coding {
-			if c.System == epicCodes {
+			if fhir.IsEpics(c.System) {
 				f.EpicCode = network.Clean(c.Code, 20)
 			}
 		}
 		o.issue = append(o.issue, f)
 	}
 }
-
-// epicCodes is the system of Epic's own error codes.
-const epicCodes = "urn:oid:1.2.840.114350.1.13.0.1.7.2.657369"
 
 // fill puts what was seen into the facts.
 func (o *observation) fill(f *diagnose.Facts) {
