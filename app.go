@@ -59,6 +59,32 @@ func (a *App) SaveRegistration(id string, in workstation.RegistrationInput) (ses
 // RemoveRegistration forgets a registration with its secret and connection.
 func (a *App) RemoveRegistration(id string) error { return a.session.RemoveRegistration(id) }
 
+// ClientKeys gives the key pairs of a registration: the one that signs, then the latest first.
+func (a *App) ClientKeys(id string) ([]workstation.ClientKey, error) {
+	return a.desk.ClientKeys(context.Background(), id)
+}
+
+// PublicKey gives one public key for the EHR's form; kid "" is the one that signs.
+func (a *App) PublicKey(id, kid string) (workstation.PublicKey, error) {
+	return a.desk.PublicKey(context.Background(), id, kid)
+}
+
+// NewClientKey makes a key pair: "RS384" or "ES384".
+func (a *App) NewClientKey(id, algorithm string) (workstation.ClientKey, error) {
+	return a.session.NewClientKey(id, smart.KeyAlgorithm(algorithm))
+}
+
+// ImportClientKey takes an existing private key: PEM, a JWK or a JWK set.
+func (a *App) ImportClientKey(id, private string) (workstation.ClientKey, error) {
+	return a.session.ImportClientKey(id, secret.New(private))
+}
+
+// UseClientKey has another of the keys sign from now on.
+func (a *App) UseClientKey(id, kid string) error { return a.session.UseClientKey(id, kid) }
+
+// RemoveClientKey forgets a key that no longer signs.
+func (a *App) RemoveClientKey(id, kid string) error { return a.session.RemoveClientKey(id, kid) }
+
 // StartTest runs a layer of the test; its checks come as "test" events.
 func (a *App) StartTest(id, layer string) { a.session.StartTest(id, workstation.Layer(layer)) }
 

@@ -42,7 +42,7 @@ var notReady = []string{
 	"passphrase-needed", "passphrase-wrong", "passphrase-file", "vault-locked", "vault-damaged", "vault-missing", "vault-busy", "vault-too-new",
 	"passcode-needed", "passcode-wrong", "passcode-delayed", "passcode-not-set", "passcode-file",
 	"localhost-authority-missing", "localhost-authority-expired", "localhost-authority-unusable", "certutil-missing", "certutil-failed", "browser-store-missing",
-	"ports-taken", "port-taken", "launch-port-taken", "listener-off", "window-failed",
+	"ports-taken", "port-taken", "launch-port-taken", "keys-not-published", "listener-off", "window-failed",
 }
 
 // invalidInput are the faults of what was entered.
@@ -54,6 +54,8 @@ var invalidInput = []string{
 	"client-certificate-expired", "client-certificate-key-encrypted", "client-certificate-mismatch", "client-certificate-no-key", "client-certificate-passphrase",
 	"client-certificate-several", "client-certificate-too-large", "client-certificate-unreadable", "client-certificate-unusable",
 	"confirmation-needed", "vault-exists", "passphrase-too-short", "passphrase-unusable", "fhir-path-invalid", "fhir-other-server",
+	"not-asymmetric", "client-key-missing", "client-key-not-found", "client-key-in-use", "client-key-exists", "client-key-not-a-key", "client-key-public", "client-key-kind", "client-key-damaged",
+	"client-key-several", "client-key-encrypted", "client-key-curve", "client-key-use", "client-key-algorithm", "client-key-weak", "client-key-id",
 }
 
 // Streams are what a run of the command line reads, writes and asks.

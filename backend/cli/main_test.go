@@ -2,9 +2,14 @@ package cli_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"chartkey/backend/cli"
@@ -37,6 +42,44 @@ func TestCommands(t *testing.T) {
 // and the simulator have by default.
 func TestDefaultPorts(t *testing.T) {
 	testscript.Run(t, scripts("testdata/serial"))
+}
+
+// TestKeys runs its scripts one after the other, as public keys are published at
+// one port.
+func TestKeys(t *testing.T) {
+	files, err := filepath.Glob("testdata/keys/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			p := scripts("")
+			p.Files, p.Setup = []string{file}, withKeyFiles
+			testscript.Run(t, p)
+		})
+	}
+}
+
+// withKeyFiles gives a script a key made by somebody else.
+func withKeyFiles(env *testscript.Env) error {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return err
+	}
+	for name, block := range map[string]*pem.Block{"key.pem": {Type: "PRIVATE KEY", Bytes: private}, "public.pem": {Type: "PUBLIC KEY", Bytes: public}} {
+		if err := os.WriteFile(filepath.Join(env.WorkDir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			return err
+		}
+	}
+	return withPassphrase(env)
 }
 
 func scripts(dir string) testscript.Params {

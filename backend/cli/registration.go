@@ -16,7 +16,7 @@ import (
 
 func (r *run) registrationCommand() *cobra.Command {
 	return group("registration", "Keep what this app is registered as at an EHR",
-		r.registrationAdd(), r.registrationList(), r.registrationShow(), r.registrationEdit(), r.registrationRemove(), r.registrationKit(), r.registrationScopes(), r.registrationSurvey())
+		r.registrationAdd(), r.registrationList(), r.registrationShow(), r.registrationEdit(), r.registrationRemove(), r.registrationKit(), r.registrationScopes(), r.registrationSurvey(), r.registrationKey())
 }
 
 // registrationFlags are the flags that add and edit share.
@@ -40,7 +40,7 @@ func (f *registrationFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&f.in.ClientID, "client-id", "", "the client `ID` that the EHR issued")
 	flags.StringVar(&f.in.EHR, "ehr", "", "epic or other; with epic and sandbox the base URL is filled in")
 	flags.StringVar(&f.in.Environment, "environment", "", "sandbox or production")
-	flags.StringVar(&f.in.ClientType, "client-type", "", "public or confidential-symmetric")
+	flags.StringVar(&f.in.ClientType, "client-type", "", "public, confidential-symmetric or confidential-asymmetric")
 	flags.BoolVar(&f.secretStdin, "client-secret-stdin", false, "read the client secret from standard input")
 	flags.StringVar(&f.secretFile, "client-secret-file", "", "read the client secret from `file`")
 	flags.StringVar(&f.in.Audience, "audience", "", "patient or provider: who signs in")
@@ -130,7 +130,8 @@ func (r *run) registrationAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "add", Short: "Save a registration, then test its configuration", Args: noArgs,
 		Example: "  chartkey registration add --name Sandbox --fhir-base-url http://localhost:18340/fhir --client-id chartkey-demo\n" +
-			"  chartkey registration add --name Mercy --ehr epic --environment sandbox --client-id 0d9e… --client-type confidential-symmetric --client-secret-file secret.txt",
+			"  chartkey registration add --name Mercy --ehr epic --environment sandbox --client-id 0d9e… --client-type confidential-symmetric --client-secret-file secret.txt\n" +
+			"  chartkey registration add --name Ward --ehr epic --environment sandbox --client-id 0d9e… --client-type confidential-asymmetric",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
 				in, err := f.input(cmd.Context(), r, workstation.RegistrationInput{}, cmd)
@@ -176,6 +177,9 @@ func (r *run) save(ctx context.Context, w *workstation.Workstation, id string, i
 	}
 	for _, p := range problems {
 		fmt.Fprintf(r.Err, "note: %s %s\n", p.Message, p.Advice) // with --json too: what was stored differs from what was given
+	}
+	if id == "" && reg.ClientType == "confidential-asymmetric" {
+		r.out.note("A key pair was made for it. What to register at the EHR: chartkey registration kit " + reg.Name)
 	}
 	if err := r.out.print(reg, r.out.registration(reg)); err != nil || noTest {
 		return err
@@ -374,7 +378,11 @@ func kitText(w io.Writer, reg workstation.Registration, k workstation.Kit) {
 	for _, uri := range k.RedirectURIs {
 		fmt.Fprintln(w, "  "+uri)
 	}
-	fmt.Fprintf(w, "\nLaunch URL\n  %s\n\nScopes\n  %s\n\nNotes\n", k.LaunchURL, strings.Join(k.Scopes, "\n  "))
+	fmt.Fprintf(w, "\nLaunch URL\n  %s\n\nScopes\n  %s\n", k.LaunchURL, strings.Join(k.Scopes, "\n  "))
+	if len(k.PublicKeys) > 0 {
+		keysText(w, k)
+	}
+	fmt.Fprintln(w, "\nNotes")
 	for _, n := range k.Notes {
 		fmt.Fprintln(w, "  "+n)
 	}
@@ -385,7 +393,14 @@ func kitMarkdown(w io.Writer, reg workstation.Registration, k workstation.Kit) {
 	for _, uri := range k.RedirectURIs {
 		fmt.Fprintf(w, "| Redirect URI | `%s` |\n", uri)
 	}
-	fmt.Fprintf(w, "| Launch URL | `%s` |\n| Scopes | `%s` |\n\n", k.LaunchURL, strings.Join(k.Scopes, " "))
+	fmt.Fprintf(w, "| Launch URL | `%s` |\n| Scopes | `%s` |\n", k.LaunchURL, strings.Join(k.Scopes, " "))
+	if k.JWKSURL != "" {
+		fmt.Fprintf(w, "| JWKS URL | `%s` |\n", k.JWKSURL)
+	}
+	fmt.Fprintln(w)
+	if len(k.PublicKeys) > 0 {
+		keysMarkdown(w, k)
+	}
 	for _, n := range k.Notes {
 		fmt.Fprintln(w, "- "+n)
 	}

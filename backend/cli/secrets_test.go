@@ -71,7 +71,7 @@ func (w *wiretap) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	form, err := url.ParseQuery(string(body))
 	if err == nil {
-		for _, name := range []string{"code", "code_verifier", "refresh_token", "client_secret", "token"} {
+		for _, name := range []string{"code", "code_verifier", "refresh_token", "client_secret", "token", "client_assertion", "assertion"} {
 			w.keep(name, form.Get(name))
 		}
 	}
@@ -220,6 +220,28 @@ func leaks(place string, b []byte, secrets map[string]string) []string {
 	return out
 }
 
+// look searches all that was printed, and every file of the data folder, for what the tap has heard.
+func (d *desk) look(when string, tap *wiretap) {
+	d.t.Helper()
+	files := map[string][]byte{}
+	if err := readTree(d.home, files); err != nil {
+		d.t.Fatal(err)
+	}
+	if len(files) == 0 {
+		d.t.Fatal("the data folder has no files")
+	}
+	d.mu.Lock()
+	found := leaks("the output", d.said.Bytes(), tap.all())
+	d.mu.Unlock()
+	for path, b := range files {
+		found = append(found, leaks(filepath.Base(path), b, tap.all())...)
+	}
+	slices.Sort(found)
+	for _, f := range found {
+		d.t.Errorf("%s: %s", when, f)
+	}
+}
+
 // TestSecretsStaySealed follows real secrets — a client secret, codes,
 // verifiers and every token of a sign-in, three refreshes and a revocation —
 // and looks for them in all that was printed and in the bytes of every file of
@@ -252,23 +274,7 @@ func TestSecretsStaySealed(t *testing.T) {
 
 	look := func(when string) {
 		t.Helper()
-		files := map[string][]byte{}
-		if err := readTree(d.home, files); err != nil {
-			t.Fatal(err)
-		}
-		if len(files) == 0 {
-			t.Fatal("the data folder has no files")
-		}
-		d.mu.Lock()
-		found := leaks("the output", d.said.Bytes(), tap.all())
-		d.mu.Unlock()
-		for path, b := range files {
-			found = append(found, leaks(filepath.Base(path), b, tap.all())...)
-		}
-		slices.Sort(found)
-		for _, f := range found {
-			t.Errorf("%s: %s", when, f)
-		}
+		d.look(when, tap)
 	}
 
 	d.run(0, "registration", "add", "--name", "Canary", "--fhir-base-url", base, "--client-id", "canary-client", "--client-type", "confidential-symmetric",

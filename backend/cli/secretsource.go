@@ -23,18 +23,27 @@ const maxSecretFile = 8 << 10
 // stream that never ends, such as a terminal, is left when ctx ends. code is
 // that of the fault where there is no secret in it.
 func readSecret(ctx context.Context, in io.Reader, what, code string) (secret.Value, error) {
-	b, err := waitFor(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxSecretFile+1)) })
-	if ctx.Err() != nil {
-		return secret.Value{}, cancelled()
-	}
+	b, err := readUpTo(ctx, in, maxSecretFile, what, code)
 	if err != nil {
-		return secret.Value{}, fault.Newf(code, "Check the file or pipe.", "The %s could not be read.", what).Because(err)
+		return secret.Value{}, err
 	}
 	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
 	if len(b) == 0 || len(b) > maxSecretFile {
 		return secret.Value{}, fault.Newf(code, "Give the secret alone, on one line.", "The %s is empty or larger than 8 KiB.", what)
 	}
-	return secret.New(b), nil
+	return secret.Own(b), nil
+}
+
+// readUpTo reads a stream to its end, or one byte more than limit.
+func readUpTo(ctx context.Context, in io.Reader, limit int64, what, code string) ([]byte, error) {
+	b, err := waitFor(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, limit+1)) })
+	if ctx.Err() != nil {
+		return nil, cancelled()
+	}
+	if err != nil {
+		return nil, fault.Newf(code, "Check the file or pipe.", "The %s could not be read.", what).Because(err)
+	}
+	return b, nil
 }
 
 // waitFor gives what do gives, or nothing where ctx ends first: a read that
@@ -64,16 +73,25 @@ func cancelled() *fault.Error {
 
 // readSecretFile is readSecret of a file.
 func readSecretFile(ctx context.Context, path, what, code string) (secret.Value, error) {
-	// Opening waits where the file is a pipe that nobody writes to.
-	f, err := waitFor(ctx, func() (*os.File, error) { return os.Open(path) })
-	if ctx.Err() != nil {
-		return secret.Value{}, cancelled()
-	}
+	f, err := openFile(ctx, path, what, code)
 	if err != nil {
-		return secret.Value{}, fault.Newf(code, "Check the file's name and that you may read it.", "The file %s with the %s cannot be opened.", path, what).Because(err)
+		return secret.Value{}, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	return readSecret(ctx, f, what, code)
+}
+
+// openFile opens a file for reading.
+func openFile(ctx context.Context, path, what, code string) (*os.File, error) {
+	// Opening waits where the file is a pipe that nobody writes to.
+	f, err := waitFor(ctx, func() (*os.File, error) { return os.Open(path) })
+	if ctx.Err() != nil {
+		return nil, cancelled()
+	}
+	if err != nil {
+		return nil, fault.Newf(code, "Check the file's name and that you may read it.", "The file %s with the %s cannot be opened.", path, what).Because(err)
+	}
+	return f, nil
 }
 
 // passphraseFromFile reads the file that CHARTKEY_PASSPHRASE_FILE names.

@@ -113,15 +113,19 @@ func presetRedirects() []string {
 // presetLaunchURL is where Chartkey listens for EHR launches.
 const presetLaunchURL = "http://localhost:18330/launch"
 
+// presetKeySetURL is where Chartkey publishes its public keys while it talks to
+// a server on this computer.
+const presetKeySetURL = "http://localhost:18331/jwks.json"
+
 // presetClients are registered in every simulator.
 func presetClients() []Client {
 	return []Client{
 		{ID: "chartkey-demo", Name: "Chartkey", Type: Public, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL},
 		{ID: "chartkey-confidential", Name: "Chartkey (confidential)", Type: ConfidentialSymmetric, Secret: SandboxSecret, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL},
 		{ID: "chartkey-provider", Name: "Chartkey for clinicians", Type: Public, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL},
-		// These two have no key until someone registers theirs: a key that is published with the program proves nothing.
-		{ID: "chartkey-asymmetric", Name: "Chartkey (with a key)", Type: ConfidentialAsymmetric, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL},
-		{ID: "chartkey-backend", Name: "Chartkey (backend service)", Type: ConfidentialAsymmetric, GrantTypes: []string{grantService}, Scopes: "system/*.rs"},
+		// These two have the keys of whoever publishes there: a key that is handed out with the program would prove nothing.
+		{ID: "chartkey-asymmetric", Name: "Chartkey (with a key)", Type: ConfidentialAsymmetric, RedirectURIs: presetRedirects(), LaunchURL: presetLaunchURL, JWKSURI: presetKeySetURL},
+		{ID: "chartkey-backend", Name: "Chartkey (backend service)", Type: ConfidentialAsymmetric, GrantTypes: []string{grantService}, Scopes: "system/*.rs", JWKSURI: presetKeySetURL},
 	}
 }
 

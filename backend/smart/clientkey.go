@@ -571,12 +571,14 @@ func (k ClientKey) Certificate(commonName string, from time.Time) (Certificate, 
 	if err != nil {
 		return Certificate{}, keyFault("client-key-failed", "The certificate could not be made.", "Check the date of this workstation, and try again.").Because(err)
 	}
+	return Certificate{PEM: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), SHA1: Fingerprint(der)}, nil
+}
+
+// Fingerprint gives Certificate.SHA1 of a certificate in DER form.
+func Fingerprint(der []byte) string {
 	h := crypto.SHA1.New()
 	h.Write(der)
-	return Certificate{
-		PEM:  string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		SHA1: strings.ToUpper(hex.EncodeToString(h.Sum(nil))),
-	}, nil
+	return strings.ToUpper(hex.EncodeToString(h.Sum(nil)))
 }
 
 // String names the key by its kid, which is public.

@@ -21,8 +21,8 @@ import (
 // that is taken for the reason why it is refused: within it, it is in force.
 const clockTolerance = assertionBackdate
 
-// codeClientRefused is the code of the fault that invalid_client is.
-const codeClientRefused = "client-refused"
+// CodeClientRefused is the code of the fault that invalid_client is.
+const CodeClientRefused = "client-refused"
 
 // purpose is what an endpoint of the authorization server is asked for.
 type purpose int
@@ -84,7 +84,7 @@ func (c *Client) ask(ctx context.Context, cfg Configuration, auth ClientAuth, r 
 		}
 		offset, told := a.clockOffset()
 		correct := told && a.keyID != "" && !corrected && (offset-auth.ClockOffset).Abs() > clockTolerance && a.refuses(f)
-		if !correct && f.Code != codeClientRefused {
+		if !correct && f.Code != CodeClientRefused {
 			return a, f
 		}
 		if first == nil {
@@ -260,7 +260,7 @@ func (a *answer) oauthFault(code string, why purpose) *fault.Error {
 func (a *answer) clientRefused(words string, why purpose) *fault.Error {
 	const start = "In this order, check: the client ID is the one for this environment (Epic has one for production and one for non-production); "
 	if a.keyID == "" {
-		return fault.New(codeClientRefused, withWords("The server does not accept this client ID with these credentials", words),
+		return fault.New(CodeClientRefused, withWords("The server does not accept this client ID with these credentials", words),
 			start+"a new or changed app may take up to an hour in Epic's sandbox and 12 hours at sites; the client secret is the latest; the app is public or confidential as registered here.")
 	}
 	advice := start + "the public half of the key " + a.keyID + " is registered there, or stands at the JWKS URL that is, where the server can reach it; " +
@@ -268,5 +268,5 @@ func (a *answer) clientRefused(words string, why purpose) *fault.Error {
 	if why == service {
 		advice += "; it is registered as a backend service, and the site has mapped it to a user"
 	}
-	return fault.New(codeClientRefused, withWords("The server does not accept this client ID with this key", words), advice+".")
+	return fault.New(CodeClientRefused, withWords("The server does not accept this client ID with this key", words), advice+".")
 }

@@ -31,6 +31,7 @@ type ClientKey struct {
 	Public         string
 	Signs          bool
 	CreatedAt      int64
+	Certificate    string
 }
 
 type ConnectFailure struct {

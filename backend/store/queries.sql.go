@@ -99,12 +99,14 @@ func (q *Queries) AllDiscovery(ctx context.Context) ([]Discovery, error) {
 }
 
 const allPublicKeys = `-- name: AllPublicKeys :many
-SELECT registration_id, public FROM client_key ORDER BY created_at, kid
+SELECT client_key.kid, client_key.public, registration.fhir_base_url FROM client_key JOIN registration ON registration.id = client_key.registration_id
+ORDER BY client_key.signs DESC, client_key.created_at, client_key.kid
 `
 
 type AllPublicKeysRow struct {
-	RegistrationID string
-	Public         string
+	Kid         string
+	Public      string
+	FHIRBaseURL string
 }
 
 func (q *Queries) AllPublicKeys(ctx context.Context) ([]AllPublicKeysRow, error) {
@@ -116,7 +118,7 @@ func (q *Queries) AllPublicKeys(ctx context.Context) ([]AllPublicKeysRow, error)
 	var items []AllPublicKeysRow
 	for rows.Next() {
 		var i AllPublicKeysRow
-		if err := rows.Scan(&i.RegistrationID, &i.Public); err != nil {
+		if err := rows.Scan(&i.Kid, &i.Public, &i.FHIRBaseURL); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -265,7 +267,7 @@ func (q *Queries) BeginRefresh(ctx context.Context, arg BeginRefreshParams) (int
 }
 
 const clientKeys = `-- name: ClientKeys :many
-SELECT registration_id, kid, private, public, signs, created_at FROM client_key WHERE registration_id = ? ORDER BY signs DESC, created_at DESC, kid
+SELECT registration_id, kid, private, public, signs, created_at, certificate FROM client_key WHERE registration_id = ? ORDER BY signs DESC, created_at DESC, kid
 `
 
 func (q *Queries) ClientKeys(ctx context.Context, registrationID string) ([]ClientKey, error) {
@@ -284,6 +286,7 @@ func (q *Queries) ClientKeys(ctx context.Context, registrationID string) ([]Clie
 			&i.Public,
 			&i.Signs,
 			&i.CreatedAt,
+			&i.Certificate,
 		); err != nil {
 			return nil, err
 		}
@@ -966,7 +969,7 @@ func (q *Queries) GrantsOfRegistration(ctx context.Context, registrationID strin
 }
 
 const insertClientKey = `-- name: InsertClientKey :exec
-INSERT INTO client_key (registration_id, kid, private, public, signs, created_at) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO client_key (registration_id, kid, private, public, signs, created_at, certificate) VALUES (?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertClientKeyParams struct {
@@ -976,6 +979,7 @@ type InsertClientKeyParams struct {
 	Public         string
 	Signs          bool
 	CreatedAt      int64
+	Certificate    string
 }
 
 func (q *Queries) InsertClientKey(ctx context.Context, arg InsertClientKeyParams) error {
@@ -986,6 +990,7 @@ func (q *Queries) InsertClientKey(ctx context.Context, arg InsertClientKeyParams
 		arg.Public,
 		arg.Signs,
 		arg.CreatedAt,
+		arg.Certificate,
 	)
 	return err
 }
@@ -1918,7 +1923,7 @@ func (q *Queries) SignWithKey(ctx context.Context, arg SignWithKeyParams) (int64
 }
 
 const signingKey = `-- name: SigningKey :one
-SELECT registration_id, kid, private, public, signs, created_at FROM client_key WHERE registration_id = ? AND signs = 1
+SELECT registration_id, kid, private, public, signs, created_at, certificate FROM client_key WHERE registration_id = ? AND signs = 1
 `
 
 func (q *Queries) SigningKey(ctx context.Context, registrationID string) (ClientKey, error) {
@@ -1931,6 +1936,7 @@ func (q *Queries) SigningKey(ctx context.Context, registrationID string) (Client
 		&i.Public,
 		&i.Signs,
 		&i.CreatedAt,
+		&i.Certificate,
 	)
 	return i, err
 }

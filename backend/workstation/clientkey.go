@@ -2,27 +2,22 @@ package workstation
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
-	"net/url"
 	"time"
 
 	"chartkey/backend/audit"
 	"chartkey/backend/fault"
-	"chartkey/backend/loopback"
 	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
 	"chartkey/backend/vault"
 )
-
-// KeySetURL is where the public keys of this workstation are published while
-// Chartkey talks to a server on this computer, such as the simulated EHR. No
-// other server can reach it.
-const KeySetURL = "http://localhost:18331/jwks.json"
 
 // ClientKey is a key pair of a registration, as far as it may be seen.
 type ClientKey struct {
@@ -120,7 +115,7 @@ func (w *Workstation) addClientKey(ctx context.Context, who *seat, ref string, k
 		return ClientKey{}, fault.Newf("not-asymmetric", "Change the client type to confidential-asymmetric, if that is how the app is registered at the EHR.",
 			"%s is a %s client, which signs with no key.", reg.Name, reg.ClientType)
 	}
-	row, err := w.sealClientKey(ctx, reg.ID, key)
+	row, err := w.sealClientKey(ctx, reg, key)
 	if err != nil {
 		return ClientKey{}, err
 	}
@@ -136,7 +131,7 @@ func (w *Workstation) addClientKey(ctx context.Context, who *seat, ref string, k
 	return publicKeyOf(row)
 }
 
-func (w *Workstation) sealClientKey(ctx context.Context, registrationID string, key smart.ClientKey) (store.ClientKey, error) {
+func (w *Workstation) sealClientKey(ctx context.Context, reg store.Registration, key smart.ClientKey) (store.ClientKey, error) {
 	private, err := key.Private()
 	if err != nil {
 		return store.ClientKey{}, err
@@ -146,11 +141,15 @@ func (w *Workstation) sealClientKey(ctx context.Context, registrationID string, 
 	if err != nil {
 		return store.ClientKey{}, err
 	}
-	sealed, err := w.seal(ctx, workstationOwner, clientKeyBinding(registrationID, key.ID()), private)
+	certificate, err := key.Certificate(reg.Name, w.now())
 	if err != nil {
 		return store.ClientKey{}, err
 	}
-	return store.ClientKey{RegistrationID: registrationID, Kid: key.ID(), Private: sealed, Public: string(public), CreatedAt: w.now().UnixMilli()}, nil
+	sealed, err := w.seal(ctx, workstationOwner, clientKeyBinding(reg.ID, key.ID()), private)
+	if err != nil {
+		return store.ClientKey{}, err
+	}
+	return store.ClientKey{RegistrationID: reg.ID, Kid: key.ID(), Private: sealed, Public: string(public), CreatedAt: w.now().UnixMilli(), Certificate: certificate.PEM}, nil
 }
 
 // insertClientKey stores a key. It signs where no other one does.
@@ -213,44 +212,42 @@ func noClientKey(reg store.Registration, kid string) *fault.Error {
 }
 
 // PublicKey gives one public key of a registration for the EHR's form; kid ""
-// is the one that signs. Faults: client-key-not-found, and those of the vault.
-func (w *Workstation) PublicKey(ctx context.Context, ref, kid string) (p PublicKey, err error) {
-	err = w.as(ctx, "PublicKey", func(ctx context.Context, _ *seat) error {
-		reg, err := w.registrationRow(ctx, ref)
-		if err != nil {
-			return err
-		}
-		rows, err := w.store.ClientKeys(ctx, reg.ID)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			if row.Kid == kid || (kid == "" && row.Signs) {
-				p, err = w.openPublicKey(ctx, reg, row)
-				return err
-			}
-		}
-		return noClientKey(reg, kid)
-	})
-	return p, err
-}
-
-func (w *Workstation) openPublicKey(ctx context.Context, reg store.Registration, row store.ClientKey) (PublicKey, error) {
-	key, err := w.openClientKey(ctx, row)
+// is the one that signs. Fault: client-key-not-found.
+func (w *Workstation) PublicKey(ctx context.Context, ref, kid string) (PublicKey, error) {
+	reg, err := w.registrationRow(ctx, ref)
 	if err != nil {
 		return PublicKey{}, err
 	}
-	var p PublicKey
-	if p.ClientKey, err = publicKeyOf(row); err != nil {
+	rows, err := w.store.ClientKeys(ctx, reg.ID)
+	if err != nil {
+		return PublicKey{}, err
+	}
+	for _, row := range rows {
+		if row.Kid == kid || (kid == "" && row.Signs) {
+			return wholePublicKey(row)
+		}
+	}
+	if kid == "" {
+		_, err := w.signingKey(ctx, reg)
+		return PublicKey{}, err
+	}
+	return PublicKey{}, noClientKey(reg, kid)
+}
+
+func wholePublicKey(row store.ClientKey) (PublicKey, error) {
+	key, err := publicKeyOf(row)
+	p := PublicKey{ClientKey: key, JWK: json.RawMessage(row.Public), Certificate: row.Certificate}
+	block, _ := pem.Decode([]byte(row.Certificate))
+	if err != nil || block == nil {
 		return p, err
 	}
-	p.JWK = json.RawMessage(row.Public)
-	if p.PEM, err = key.PublicPEM(); err != nil {
-		return p, err
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return p, fault.New("store-damaged", "A stored certificate cannot be read.", "Make a new key and register it at the EHR.").Because(err)
 	}
-	certificate, err := key.Certificate(reg.Name, p.CreatedAt)
-	p.Certificate, p.SHA1 = certificate.PEM, certificate.SHA1
-	return p, err
+	p.PEM = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: certificate.RawSubjectPublicKeyInfo}))
+	p.SHA1 = smart.Fingerprint(certificate.Raw)
+	return p, nil
 }
 
 func (w *Workstation) openClientKey(ctx context.Context, row store.ClientKey) (smart.ClientKey, error) {
@@ -279,60 +276,40 @@ func (w *Workstation) KeySet(ctx context.Context, ref string) (json.RawMessage, 
 	return keySet(public)
 }
 
-// keySet makes a JWK set of stored public keys. Two registrations may share an
-// imported key: it stands in the set once.
+// keySet makes a JWK set of public JWKs.
 func keySet(public []string) (json.RawMessage, error) {
-	set := struct {
-		Keys []json.RawMessage `json:"keys"`
-	}{Keys: []json.RawMessage{}}
-	seen := map[string]bool{}
-	for _, k := range public {
-		if !seen[k] {
-			seen[k] = true
-			set.Keys = append(set.Keys, json.RawMessage(k))
-		}
+	keys := make([]json.RawMessage, len(public))
+	for i, k := range public {
+		keys[i] = json.RawMessage(k)
 	}
-	return json.Marshal(set)
+	return json.Marshal(struct {
+		Keys []json.RawMessage `json:"keys"`
+	}{keys})
 }
 
-// publishKeys publishes the public keys of this data folder at KeySetURL, from
-// the first use with a server of this computer until Close. Where the port is
-// taken, another Chartkey does it, or the server has the keys already.
-func (w *Workstation) publishKeys(ctx context.Context) {
-	w.keySetOnce.Do(func() {
-		server, err := loopback.ServeKeySet(context.WithoutCancel(ctx), KeySetURL, func(ctx context.Context) ([]byte, error) {
-			rows, err := w.store.AllPublicKeys(ctx)
-			if err != nil {
-				return nil, err
-			}
-			var public []string
-			for _, row := range rows {
-				public = append(public, row.Public)
-			}
-			return keySet(public)
-		})
-		if err != nil {
-			w.log.Info("the public keys are not published by this process", "code", fault.Code(err))
-			return
-		}
-		w.keySetServer = server
-	})
+// signingKey gives the key with which a registration's client signs. Fault: client-key-missing.
+func (w *Workstation) signingKey(ctx context.Context, reg store.Registration) (store.ClientKey, error) {
+	row, err := w.store.SigningKey(ctx, reg.ID)
+	if errors.Is(err, store.ErrNoRow) {
+		err = fault.Newf("client-key-missing", "Make or import a key for the registration, and register its public half at the EHR.", "%s has no key to sign with.", reg.Name)
+	}
+	return row, err
 }
 
 // keyAuth completes how a client shows who it is with the key that signs.
 func (w *Workstation) keyAuth(ctx context.Context, reg store.Registration, auth smart.ClientAuth) (smart.ClientAuth, error) {
-	row, err := w.store.SigningKey(ctx, reg.ID)
-	if errors.Is(err, store.ErrNoRow) {
-		return auth, fault.Newf("client-key-missing", "Make or import a key for the registration, and register its public half at the EHR.", "%s has no key to sign with.", reg.Name)
-	}
+	row, err := w.signingKey(ctx, reg)
 	if err != nil {
 		return auth, err
 	}
 	if auth.Key, err = w.openClientKey(ctx, row); err != nil {
 		return auth, err
 	}
-	if u, err := url.Parse(reg.FHIRBaseURL); err == nil && smart.IsLoopbackHost(u.Hostname()) {
-		w.publishKeys(ctx)
+	if readsKeySet(reg) {
+		// The server may have the keys in another way, so this is no reason to stop.
+		if err := w.publishKeys(ctx, row.Public); err != nil {
+			w.log.Info("the public keys are not published", "code", fault.Code(err))
+		}
 	}
 	return auth, nil
 }
@@ -362,6 +339,6 @@ func (w *Workstation) firstKey(ctx context.Context, reg store.Registration) (*st
 	if err != nil {
 		return nil, err
 	}
-	row, err := w.sealClientKey(ctx, reg.ID, key)
+	row, err := w.sealClientKey(ctx, reg, key)
 	return &row, err
 }

@@ -369,7 +369,7 @@ func (w *Workstation) complete(ctx context.Context, in signIn, act *action, a sm
 	}
 	answer, err := way.smart.Exchange(ctx, in.cfg, in.auth, a, code)
 	if err != nil {
-		return Status{}, err
+		return Status{}, w.explainRefusal(ctx, in.reg, err)
 	}
 	act.patient(patientPath(answer.Context.Patient))
 	id, err := w.storeGrant(ctx, in, act, a.Scopes, answer)

@@ -172,7 +172,7 @@ func (w *Workstation) revoke(ctx context.Context, reg store.Registration, g stor
 		return failed(err)
 	}
 	if err := way.smart.Revoke(ctx, cfg, auth, refresh, access); err != nil {
-		return failed(err)
+		return failed(w.explainRefusal(ctx, reg, err))
 	}
 	return Disconnection{Revocation: "revoked", Revoked: true, Message: "The EHR was told and has ended the access. It is forgotten on this computer too."}
 }

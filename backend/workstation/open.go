@@ -57,6 +57,8 @@ type Options struct {
 	KeyCost vault.Cost
 	// Keyring is the system's keyring; nil leaves it out, for a vault that lives only as long as its folder.
 	Keyring *vault.Keyring
+	// KeySetURL is where public keys are published for servers of this computer; "" is the package's KeySetURL.
+	KeySetURL string
 	// Log receives diagnostics; nil discards them. No secret is ever logged.
 	Log *slog.Logger
 }
@@ -107,9 +109,8 @@ type Workstation struct {
 	// auditKey chains the activity record. It stays through a lock.
 	auditKey *audit.Key
 
-	// keySetServer publishes the public keys, from their first use on.
-	keySetOnce   sync.Once
-	keySetServer *loopback.KeySetServer
+	// keySetURL is where the public keys are published.
+	keySetURL string
 
 	systemProxy *network.SystemProxy
 	waysMu      sync.Mutex // protects the one below
@@ -119,9 +120,10 @@ type Workstation struct {
 	issuer   *localca.Issuer
 
 	// These have locks of their own.
-	backoff  backoff
-	renewing turns
-	live     liveTokens
+	published publishedKeys
+	backoff   backoff
+	renewing  turns
+	live      liveTokens
 	// trading is held for reading while a refresh token is out.
 	trading sync.RWMutex
 
@@ -137,7 +139,7 @@ type Workstation struct {
 func Open(ctx context.Context, o Options) (*Workstation, error) {
 	w := &Workstation{
 		home: o.Home, now: o.Now, http: o.HTTP, log: o.Log, askPass: o.Passphrase, storedPass: o.StoredPassphrase, askPasscode: o.Passcode, origin: o.Origin, version: o.Version, keyCost: o.KeyCost, keyring: o.Keyring,
-		keys: map[string]heldKey{}, logins: map[string]*Login{},
+		keySetURL: o.KeySetURL, keys: map[string]heldKey{}, logins: map[string]*Login{},
 	}
 	if w.now == nil {
 		w.now = time.Now
@@ -156,6 +158,9 @@ func Open(ctx context.Context, o Options) (*Workstation, error) {
 			w.http.Transport = http.DefaultTransport
 		}
 		w.http.Transport = observing{w.http.Transport}
+	}
+	if w.keySetURL == "" {
+		w.keySetURL = KeySetURL
 	}
 	w.smart = &smart.Client{HTTP: w.http, Now: w.now}
 	w.systemProxy, w.ways = network.NewSystemProxy(w.now), map[string]*way{}
@@ -219,10 +224,7 @@ func (w *Workstation) Close() error {
 	w.current().end(errLocked())
 	w.trading.Lock() // what a server may have replaced by now is stored first
 	defer w.trading.Unlock()
-	w.keySetOnce.Do(func() {}) // from here on nothing is published any more
-	if w.keySetServer != nil {
-		err = errors.Join(err, w.keySetServer.Close())
-	}
+	err = errors.Join(err, w.published.close())
 	w.wipeKeys()
 	return errors.Join(err, w.store.Close())
 }

@@ -294,7 +294,7 @@ func (w *Workstation) trade(ctx context.Context, r renewal) (store.Grant, error)
 	if fault.Code(err) == smart.CodeGrantEnded {
 		return w.endGrant(ctx, r, err)
 	}
-	return r.g, w.renewalFailed(ctx, r, err)
+	return r.g, w.renewalFailed(ctx, r, w.explainRefusal(ctx, r.reg, err))
 }
 
 // endGrant notes that the server no longer takes the refresh token, if that is

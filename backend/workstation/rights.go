@@ -35,7 +35,7 @@ var rights = map[string]right{
 	"Traces": signedIn, "WriteTrace": signedIn, "Diagnose": signedIn, "RecognizePage": signedIn, "ApplyFix": adminOnly,
 	"Test": signedIn, "Survey": signedIn, "Refresh": signedIn, "RefreshDue": signedIn, "Disconnect": signedIn, "Read": signedIn, "ReadPages": signedIn,
 
-	"ClientKeys": anybody, "KeySet": anybody, "PublicKey": signedIn,
+	"ClientKeys": anybody, "KeySet": anybody, "PublicKey": anybody,
 	"NewClientKey": adminOnly, "ImportClientKey": adminOnly, "UseClientKey": adminOnly, "RemoveClientKey": adminOnly,
 
 	"LaunchSettings": anybody, "SaveLaunchSettings": signedIn, "ListenForLaunches": anybody, "CallbackURLs": anybody,

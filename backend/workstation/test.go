@@ -195,6 +195,9 @@ func (r *testRun) configuration(ctx context.Context) {
 	}
 	r.check(l, "authorization", later[2][1], func() outcome { return r.authorization() })
 	r.check(l, "support", later[3][1], func() outcome { return r.support(capability) })
+	if smart.ClientType(r.reg.ClientType) == smart.ConfidentialAsymmetric {
+		r.check(l, "key", "It has a key to sign with", func() outcome { return r.keyCheck(ctx) })
+	}
 }
 
 func (r *testRun) values() outcome {
@@ -318,9 +321,18 @@ func (r *testRun) support(capability fhir.Capability) outcome {
 			fatal = append(fatal, "sign-in with an authorization code")
 		}
 		methods := r.cfg.TokenEndpointAuthMethodsSupported
-		if r.reg.ClientType == string(smart.ConfidentialSymmetric) && len(methods) > 0 &&
-			!slices.Contains(methods, "client_secret_basic") && !slices.Contains(methods, "client_secret_post") {
-			fatal = append(fatal, "client secrets (it takes only "+strings.Join(methods, ", ")+")")
+		takes := func(any ...string) bool {
+			return len(methods) == 0 || slices.ContainsFunc(any, func(m string) bool { return slices.Contains(methods, m) })
+		}
+		switch smart.ClientType(r.reg.ClientType) {
+		case smart.ConfidentialSymmetric:
+			if !takes("client_secret_basic", "client_secret_post") {
+				fatal = append(fatal, "client secrets (it takes only "+strings.Join(methods, ", ")+")")
+			}
+		case smart.ConfidentialAsymmetric:
+			if !takes("private_key_jwt") {
+				fatal = append(fatal, "signing with a key (it takes only "+strings.Join(methods, ", ")+")")
+			}
 		}
 	}
 	for _, s := range scopes {

@@ -61,14 +61,18 @@ func (c *clock) pass(d time.Duration) {
 // cheap makes a passphrase's key in a millisecond. Only tests use it.
 var cheap = vault.Cost{Time: 1, MemoryKiB: 8, Threads: 1}
 
-func openDesk(t testing.TB, home string, c *clock) *workstation.Workstation {
+func openDesk(t testing.TB, home string, c *clock, change ...func(*workstation.Options)) *workstation.Workstation {
 	t.Helper()
-	w, err := workstation.Open(t.Context(), workstation.Options{
+	o := workstation.Options{
 		Home: home, Now: c.now, KeyCost: cheap,
 		Passphrase: func(context.Context, bool) (secret.Value, error) {
 			return secret.New("a long test passphrase"), nil
 		},
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	w, err := workstation.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -257,10 +257,11 @@ SELECT * FROM client_key WHERE registration_id = ? ORDER BY signs DESC, created_
 SELECT * FROM client_key WHERE registration_id = ? AND signs = 1;
 
 -- name: AllPublicKeys :many
-SELECT registration_id, public FROM client_key ORDER BY created_at, kid;
+SELECT client_key.kid, client_key.public, registration.fhir_base_url FROM client_key JOIN registration ON registration.id = client_key.registration_id
+ORDER BY client_key.signs DESC, client_key.created_at, client_key.kid;
 
 -- name: InsertClientKey :exec
-INSERT INTO client_key (registration_id, kid, private, public, signs, created_at) VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO client_key (registration_id, kid, private, public, signs, created_at, certificate) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: RetireSigningKey :exec
 UPDATE client_key SET signs = 0 WHERE registration_id = ?;

@@ -1260,6 +1260,26 @@ export namespace workstation {
 	        this.duration_ms = source["duration_ms"];
 	    }
 	}
+	export class ClientKey {
+	    kid: string;
+	    alg: string;
+	    kind: string;
+	    signs: boolean;
+	    created_at: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new ClientKey(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.kid = source["kid"];
+	        this.alg = source["alg"];
+	        this.kind = source["kind"];
+	        this.signs = source["signs"];
+	        this.created_at = source["created_at"];
+	    }
+	}
 	export class Defaults {
 	    fhir_base_url: string;
 	    scopes: string[];
@@ -1669,12 +1689,43 @@ export namespace workstation {
 	        this.decided_at = source["decided_at"];
 	    }
 	}
+	export class PublicKey {
+	    kid: string;
+	    alg: string;
+	    kind: string;
+	    signs: boolean;
+	    created_at: string;
+	    jwk: any;
+	    pem: string;
+	    certificate: string;
+	    certificate_sha1: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new PublicKey(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.kid = source["kid"];
+	        this.alg = source["alg"];
+	        this.kind = source["kind"];
+	        this.signs = source["signs"];
+	        this.created_at = source["created_at"];
+	        this.jwk = source["jwk"];
+	        this.pem = source["pem"];
+	        this.certificate = source["certificate"];
+	        this.certificate_sha1 = source["certificate_sha1"];
+	    }
+	}
 	export class Kit {
 	    client_type: string;
 	    redirect_uris: string[];
 	    launch_url: string;
 	    scopes: string[];
 	    audience: string;
+	    jwks?: any;
+	    jwks_url: string;
+	    public_keys: PublicKey[];
 	    notes: string[];
 	
 	    static createFrom(source: any = {}) {
@@ -1688,8 +1739,29 @@ export namespace workstation {
 	        this.launch_url = source["launch_url"];
 	        this.scopes = source["scopes"];
 	        this.audience = source["audience"];
+	        this.jwks = source["jwks"];
+	        this.jwks_url = source["jwks_url"];
+	        this.public_keys = this.convertValues(source["public_keys"], PublicKey);
 	        this.notes = source["notes"];
 	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
 	}
 	
 	
@@ -1920,6 +1992,7 @@ export namespace workstation {
 	        this.except = source["except"];
 	    }
 	}
+	
 	
 	export class Registration {
 	    id: string;
