@@ -75,7 +75,8 @@ type keyPair struct {
 }
 
 // GenerateClientKey makes a new key: RSA with 3072 bits for RS384, or EC on
-// P-384 for ES384. Its kid is its thumbprint (RFC 7638).
+// P-384 for ES384. Its kid is its thumbprint (RFC 7638), after a letter where it
+// would begin with a hyphen.
 func GenerateClientKey(alg KeyAlgorithm) (ClientKey, error) {
 	var private crypto.Signer
 	var err error
@@ -357,6 +358,9 @@ func newClientKey(private any, id string) (ClientKey, error) {
 	k := ClientKey{pair: func() keyPair { return pair }}
 	if pair.id == "" {
 		pair.id = k.Thumbprint()
+		if strings.HasPrefix(pair.id, "-") { // a command line would take it for a flag
+			pair.id = "k" + pair.id
+		}
 	}
 	// A private half that does not fit the public one would sign what nobody can verify.
 	if !k.fits() {

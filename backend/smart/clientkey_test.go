@@ -75,7 +75,7 @@ func TestNewKeysAreStrongAndTheirOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a.Algorithm() != alg || a.Kind() != kind || a.ID() != a.Thumbprint() || len(a.ID()) != 43 || a.ID() == b.ID() || a.IsZero() {
+		if a.Algorithm() != alg || a.Kind() != kind || strings.TrimPrefix(a.ID(), "k-") != strings.TrimPrefix(a.Thumbprint(), "-") || len(a.Thumbprint()) != 43 || a.ID() == b.ID() || a.IsZero() {
 			t.Errorf("%s: %s, %s, kid %s and %s", alg, a.Algorithm(), a.Kind(), a.ID(), b.ID())
 		}
 		sealed, err := a.Private()
@@ -90,6 +90,22 @@ func TestNewKeysAreStrongAndTheirOwn(t *testing.T) {
 	if _, err := smart.GenerateClientKey("RS256"); fault.Code(err) != "client-key-algorithm" {
 		t.Error(err)
 	}
+}
+
+func TestNoKidLooksLikeAFlag(t *testing.T) {
+	for range 2000 { // one in 64 has a thumbprint that does
+		k, err := smart.GenerateClientKey(smart.ES384)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(k.Thumbprint(), "-") {
+			if k.ID() != "k"+k.Thumbprint() {
+				t.Errorf("kid %s", k.ID())
+			}
+			return
+		}
+	}
+	t.Fatal("no thumbprint begins with a hyphen")
 }
 
 func TestKeysThatPeopleHave(t *testing.T) {
