@@ -377,6 +377,7 @@ func (w *Workstation) complete(ctx context.Context, in signIn, act *action, a sm
 		w.throwAway(ctx, in, answer)
 		return Status{}, err
 	}
+	w.tellNames(ctx, in.who, id)
 	status, statusErr := w.statusOf(ctx, in.who, id)
 	return status, errors.Join(err, statusErr)
 }

@@ -16,7 +16,6 @@ import (
 
 	"chartkey/backend/audit"
 	"chartkey/backend/fault"
-	"chartkey/backend/fhir"
 	"chartkey/backend/loopback"
 	"chartkey/backend/network"
 	"chartkey/backend/smart"
@@ -50,8 +49,6 @@ const (
 	maxReplays   = 4096
 	// keptLaunches is how many connections from launches are kept for a registration.
 	keptLaunches = 50
-	// namesTimeout bounds the reading of names after a launch.
-	namesTimeout = 5 * time.Second
 	// warmInterval is how often discovery is looked at; it is asked anew in the last fifth of its life.
 	warmInterval = time.Minute
 )
@@ -278,7 +275,7 @@ func (l *LaunchListener) answer(ctx context.Context, in loopback.Launch) loopbac
 		if err != nil {
 			l.sink.Failed(seen.ID, Fault(err))
 		} else {
-			l.sink.Connected(seen.ID, l.w.withNames(login.who, status))
+			l.sink.Connected(seen.ID, status)
 		}
 	})
 	return answer
@@ -447,58 +444,6 @@ func (l *LaunchListener) release(unattended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting[unattended]--
-}
-
-// withNames reads the names of patient and user of a fresh launch, so that a
-// person sees whose connection it is before accepting or using it. Where they
-// cannot be read, the references stand alone.
-func (w *Workstation) withNames(who *seat, s Status) Status {
-	ctx, cancel := context.WithTimeout(context.Background(), namesTimeout)
-	defer cancel()
-	if err := w.learnNames(ctx, who, *s.ConnectionID); err != nil {
-		w.log.Info("the names of a launch could not be read", "code", fault.Code(err))
-	}
-	if named, err := w.statusOf(ctx, who, *s.ConnectionID); err == nil {
-		return named
-	}
-	return s
-}
-
-func (w *Workstation) learnNames(ctx context.Context, who *seat, connectionID string) error {
-	reg, g, err := w.connection(ctx, who, connectionID)
-	if err != nil {
-		return err
-	}
-	c, err := w.checkOrigin(ctx, reg, g)
-	if err != nil {
-		return err
-	}
-	token, err := w.openToken(ctx, g, "access_token", g.AccessToken)
-	if err != nil {
-		return err
-	}
-	way, err := w.to(ctx, g.FHIRBaseURL)
-	if err != nil {
-		return err
-	}
-	client := &fhir.Client{HTTP: way.http, BaseURL: g.FHIRBaseURL, Now: w.now, Token: func(context.Context) (string, error) { return token.Reveal(), nil }}
-	var failures []error
-	for path, name := range map[string]*string{patientPath(c.Patient): &c.PatientName, relativeReference(c.FHIRUser, g.FHIRBaseURL): &c.UserName} {
-		if path == "" {
-			continue
-		}
-		res, err := client.Get(ctx, path)
-		if err != nil {
-			failures = append(failures, err)
-			continue
-		}
-		*name = fhir.Summarize(res.Raw).Title
-	}
-	sealed, err := w.sealContext(ctx, g.ProfileID, g.ID, c)
-	if err == nil {
-		err = w.store.SetGrantContext(ctx, store.SetGrantContextParams{Context: sealed, ID: g.ID, Version: g.Version})
-	}
-	return errors.Join(append(failures, err)...)
 }
 
 // dropOldLaunches makes room for one more connection from a launch.

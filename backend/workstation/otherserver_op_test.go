@@ -42,6 +42,8 @@ type otherServer struct {
 	methods map[string][]string // how clients proved themselves, by path
 	seen    []string            // bearer tokens at the FHIR server
 	meddle  func(answer map[string]any)
+	// introspected changes what introspection says of a token to its own client.
+	introspected func(told map[string]any)
 }
 
 type otherOptions struct {
@@ -202,6 +204,7 @@ func newOtherServer(t *testing.T, redirect string, o otherOptions) *otherServer 
 	mux.HandleFunc("POST /auth/consent", s.consent)
 	mux.HandleFunc("/auth/oauth/token", s.token(library))
 	mux.HandleFunc("/auth/revoke", s.watched(library))
+	mux.HandleFunc("/auth/oauth/introspect", s.introspection(library))
 	mux.HandleFunc("GET /fhir/.well-known/smart-configuration", s.smartConfiguration)
 	mux.HandleFunc("GET /fhir/metadata", s.metadata)
 	mux.HandleFunc("GET /fhir/{type}", s.fhir)
@@ -356,6 +359,50 @@ func (s *otherServer) token(library http.Handler) http.HandlerFunc {
 		}
 		s.mu.Unlock()
 		writeJSON(w, rec.Code, answer)
+	}
+}
+
+// introspection has a public client ask about a token by showing it, as SMART
+// does; the library takes confidential clients only, so the FHIR server asks in its place.
+func (s *otherServer) introspection(library http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		asker, _, confidential := r.BasicAuth()
+		if asker == resourceServer {
+			library.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		if posted := r.PostFormValue("client_secret"); posted != "" { // the library takes a Basic header only here
+			r.SetBasicAuth(url.QueryEscape(r.PostFormValue("client_id")), url.QueryEscape(posted))
+			for _, form := range []url.Values{r.Form, r.PostForm} {
+				form.Del("client_secret")
+			}
+			confidential = true
+		}
+		if confidential {
+			library.ServeHTTP(answer, r)
+		} else {
+			shown, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+			if shown == "" || shown != r.PostFormValue("token") {
+				http.Error(w, "no token is shown", http.StatusUnauthorized)
+				return
+			}
+			status, told, err := s.postForm(r.Context(), "/auth/oauth/introspect", url.Values{"token": {shown}}, resourceServer, fhirSecret)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			writeJSON(answer, status, told)
+		}
+		var told map[string]any
+		if answer.Code == http.StatusOK && s.introspected != nil && json.Unmarshal(answer.Body.Bytes(), &told) == nil {
+			s.introspected(told)
+			writeJSON(w, http.StatusOK, told)
+			return
+		}
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
 	}
 }
 

@@ -396,6 +396,7 @@ func needOf(s scope.Scope) need {
 var liveChecks = [][2]string{
 	{"grant", "There is a stored grant"}, {"token", "Its access token is usable"},
 	{"read", "A FHIR read works"}, {"identity", "It is known who and which patient"},
+	{"introspection", "The server says the same of the token"},
 }
 
 // live tests the stored grant by a read. Where there is none it is skipped,
@@ -432,9 +433,13 @@ func (r *testRun) live(ctx context.Context, g store.Grant, err error, alone bool
 		return o
 	}) {
 		r.skip(l, "Not tried, because the read did not work.", liveChecks[3])
-		return
+	} else {
+		r.check(l, "identity", liveChecks[3][1], func() outcome { return r.identity(ctx, source.g, c, subject, path) })
 	}
-	r.check(l, "identity", liveChecks[3][1], func() outcome { return r.identity(ctx, source.g, c, subject, path) })
+	r.check(l, "introspection", liveChecks[4][1], func() outcome {
+		held, err := r.w.grantToken(ctx, source)
+		return r.introspection(ctx, held, err)
+	})
 }
 
 // readable gives a stored time for a sentence.
@@ -481,15 +486,11 @@ func patientPath(id string) string {
 }
 
 func liveRead(c grantContext, granted scope.Set, base string) string {
-	contexts := []string{"patient", "user", "system"}
-	allowed := func(typ string, p scope.Permission) bool {
-		return slices.ContainsFunc(contexts, func(ctx string) bool { return granted.Allows(ctx, typ, p) })
-	}
-	if c.Patient != "" && allowed("Patient", scope.Read) {
+	if c.Patient != "" && allowsRead(granted, "Patient") {
 		return patientPath(c.Patient)
 	}
 	if user := relativeReference(c.FHIRUser, base); user != "" {
-		if typ, _, _ := strings.Cut(user, "/"); allowed(typ, scope.Read) {
+		if typ, _, _ := strings.Cut(user, "/"); allowsRead(granted, typ) {
 			return user
 		}
 	}
