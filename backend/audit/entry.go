@@ -52,6 +52,9 @@ const (
 	DetailResource = "resource"
 	DetailSearch   = "search"
 
+	// Of Refresh: a backend service's own token.
+	DetailServiceToken = "service-token"
+
 	// Of LaunchDecision.
 	DetailIssuerApproved  = "issuer-approved"
 	DetailIssuerRefused   = "issuer-refused"

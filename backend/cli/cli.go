@@ -48,7 +48,7 @@ var notReady = []string{
 // invalidInput are the faults of what was entered.
 var invalidInput = []string{
 	"usage", "invalid-registration", "invalid-scopes", "invalid-audience", "invalid-layer", "invalid-revoke", "invalid-secret-source", "invalid-clients",
-	"registration-not-found", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "redirect-uri-unsupported", "redirect-uri-missing", "user-not-found", "user-exists", "invalid-user", "own-profile", "invalid-policy", "invalid-format", "audit-anchor-invalid", "passcode-too-short", "passcode-unusable", "passcode-exists", "callback-invalid", "nothing-pasted", "localhost-authority-exists",
+	"registration-not-found", "sign-in-not-needed", "issuer-not-found", "invalid-issuer", "invalid-launch-url", "redirect-uri-invalid", "redirect-uri-port", "redirect-uri-unsupported", "redirect-uri-missing", "user-not-found", "user-exists", "invalid-user", "own-profile", "invalid-policy", "invalid-format", "audit-anchor-invalid", "passcode-too-short", "passcode-unusable", "passcode-exists", "callback-invalid", "nothing-pasted", "localhost-authority-exists",
 	"invalid-proxy", "url-invalid", "proxy-url-invalid", "proxy-url-password", "proxy-user-without-url", "certificate-file",
 	"ca-bundle-damaged", "ca-bundle-empty", "ca-bundle-expired", "ca-bundle-not-authority", "ca-bundle-not-certificates", "ca-bundle-private-key", "ca-bundle-too-large",
 	"client-certificate-expired", "client-certificate-key-encrypted", "client-certificate-mismatch", "client-certificate-no-key", "client-certificate-passphrase",

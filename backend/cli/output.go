@@ -189,13 +189,16 @@ func (p *printer) status(s workstation.Status) func(io.Writer) {
 
 func (p *printer) registration(r workstation.Registration) func(io.Writer) {
 	return func(w io.Writer) {
-		patient := ""
+		patient, kind, offline := "", "", yesNo(r.OfflineAccess)
 		if r.Audience == "provider" {
 			patient = yesNo(r.PatientNeeded)
 		}
+		if r.Kind == workstation.KindBackend {
+			kind, offline = "backend service", ""
+		}
 		pairs(w,
-			"Name", r.Name, "ID", r.ID, "Environment", r.Environment, "FHIR base URL", r.FHIRBaseURL, "Client ID", r.ClientID, "Client type", r.ClientType,
-			"Client secret", r.ClientSecret, "Audience", r.Audience, "Patient needed", patient, "Offline access", yesNo(r.OfflineAccess), "Scopes", strings.Join(r.Scopes, " "), "Redirect URIs", strings.Join(r.RedirectURIs, " "),
+			"Name", r.Name, "ID", r.ID, "Kind", kind, "Environment", r.Environment, "FHIR base URL", r.FHIRBaseURL, "Client ID", r.ClientID, "Client type", r.ClientType,
+			"Client secret", r.ClientSecret, "Audience", r.Audience, "Patient needed", patient, "Offline access", offline, "Scopes", strings.Join(r.Scopes, " "), "Redirect URIs", strings.Join(r.RedirectURIs, " "),
 			"Launch URL", r.LaunchURL,
 		)
 	}

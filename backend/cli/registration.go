@@ -36,6 +36,7 @@ type registrationFlags struct {
 func (f *registrationFlags) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.in.Name, "name", "", "a `name` that you will recognise")
+	flags.StringVar(&f.in.Kind, "kind", "", "app, which people sign in to, or backend: a service that is this workstation's own")
 	flags.StringVar(&f.in.FHIRBaseURL, "fhir-base-url", "", "the R4 base `URL`, kept exactly as given")
 	flags.StringVar(&f.in.ClientID, "client-id", "", "the client `ID` that the EHR issued")
 	flags.StringVar(&f.in.EHR, "ehr", "", "epic or other; with epic and sandbox the base URL is filled in")
@@ -74,6 +75,7 @@ func (f *registrationFlags) input(ctx context.Context, r *run, base workstation.
 		}
 	}
 	set("name", &in.Name, f.in.Name)
+	set("kind", &in.Kind, f.in.Kind)
 	set("fhir-base-url", &in.FHIRBaseURL, f.in.FHIRBaseURL)
 	set("client-id", &in.ClientID, f.in.ClientID)
 	set("ehr", &in.EHR, f.in.EHR)
@@ -131,7 +133,8 @@ func (r *run) registrationAdd() *cobra.Command {
 		Use: "add", Short: "Save a registration, then test its configuration", Args: noArgs,
 		Example: "  chartkey registration add --name Sandbox --fhir-base-url http://localhost:18340/fhir --client-id chartkey-demo\n" +
 			"  chartkey registration add --name Mercy --ehr epic --environment sandbox --client-id 0d9e… --client-type confidential-symmetric --client-secret-file secret.txt\n" +
-			"  chartkey registration add --name Ward --ehr epic --environment sandbox --client-id 0d9e… --client-type confidential-asymmetric",
+			"  chartkey registration add --name Ward --ehr epic --environment sandbox --client-id 0d9e… --client-type confidential-asymmetric\n" +
+			"  chartkey registration add --name Nightly --kind backend --fhir-base-url http://localhost:18340/fhir --client-id chartkey-backend",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
 				in, err := f.input(cmd.Context(), r, workstation.RegistrationInput{}, cmd)
@@ -214,13 +217,21 @@ func (r *run) registrationList() *cobra.Command {
 				}
 				table(r.Out, []string{"NAME", "ENVIRONMENT", "CLIENT TYPE", "AUDIENCE", "FHIR BASE URL"}, func(row func(...string)) {
 					for _, reg := range regs {
-						row(reg.Name, reg.Environment, reg.ClientType, reg.Audience, reg.FHIRBaseURL)
+						row(reg.Name, reg.Environment, reg.ClientType, audienceOrKind(reg), reg.FHIRBaseURL)
 					}
 				})
 				return nil
 			})
 		},
 	}
+}
+
+// audienceOrKind tells who signs in, or that nobody does.
+func audienceOrKind(reg workstation.Registration) string {
+	if reg.Kind == workstation.KindBackend {
+		return "backend service"
+	}
+	return reg.Audience
 }
 
 func (r *run) registrationShow() *cobra.Command {
@@ -329,7 +340,7 @@ func (r *run) registrationScopes() *cobra.Command {
 }
 
 // contextWords are the contexts that scopes are asked for in.
-var contextWords = map[string]string{"patient": "A patient signs in", "provider": "A provider signs in", "launch": "The EHR launches the app"}
+var contextWords = map[string]string{"patient": "A patient signs in", "provider": "A provider signs in", "launch": "The EHR launches the app", "backend": "The backend service itself"}
 
 func scopeAdvice(w io.Writer, a workstation.ScopeAdvice) {
 	fmt.Fprintf(w, "The scopes of %s\n%s\n", a.RegistrationName, a.VersionReason)
@@ -344,7 +355,9 @@ func scopeAdvice(w io.Writer, a workstation.ScopeAdvice) {
 		if !set.Default {
 			about = "as the registration names them"
 		}
-		if set.Asked {
+		switch {
+		case set.Context == workstation.KindBackend:
+		case set.Asked:
 			about += "; this is what connect asks for"
 		}
 		fmt.Fprintf(w, "\n%s (%s)\n", contextWords[set.Context], about)
@@ -374,11 +387,11 @@ func scopeAdvice(w io.Writer, a workstation.ScopeAdvice) {
 }
 
 func kitText(w io.Writer, reg workstation.Registration, k workstation.Kit) {
-	fmt.Fprintf(w, "What to enter at the EHR for %s\n\nClient type\n  %s\n\nRedirect URIs\n", reg.Name, k.ClientType)
-	for _, uri := range k.RedirectURIs {
-		fmt.Fprintln(w, "  "+uri)
+	fmt.Fprintf(w, "What to enter at the EHR for %s\n\nClient type\n  %s\n", reg.Name, k.ClientType)
+	if reg.Kind == workstation.KindApp {
+		fmt.Fprintf(w, "\nRedirect URIs\n  %s\n\nLaunch URL\n  %s\n", strings.Join(k.RedirectURIs, "\n  "), k.LaunchURL)
 	}
-	fmt.Fprintf(w, "\nLaunch URL\n  %s\n\nScopes\n  %s\n", k.LaunchURL, strings.Join(k.Scopes, "\n  "))
+	fmt.Fprintf(w, "\nScopes\n  %s\n", strings.Join(k.Scopes, "\n  "))
 	if len(k.PublicKeys) > 0 {
 		keysText(w, k)
 	}
@@ -393,7 +406,10 @@ func kitMarkdown(w io.Writer, reg workstation.Registration, k workstation.Kit) {
 	for _, uri := range k.RedirectURIs {
 		fmt.Fprintf(w, "| Redirect URI | `%s` |\n", uri)
 	}
-	fmt.Fprintf(w, "| Launch URL | `%s` |\n| Scopes | `%s` |\n", k.LaunchURL, strings.Join(k.Scopes, " "))
+	if k.LaunchURL != "" {
+		fmt.Fprintf(w, "| Launch URL | `%s` |\n", k.LaunchURL)
+	}
+	fmt.Fprintf(w, "| Scopes | `%s` |\n", strings.Join(k.Scopes, " "))
 	if k.JWKSURL != "" {
 		fmt.Fprintf(w, "| JWKS URL | `%s` |\n", k.JWKSURL)
 	}

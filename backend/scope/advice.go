@@ -10,6 +10,9 @@ const (
 	BothContextsAdvice = "Ask for one: patient/ for one patient's record, user/ for what a clinician may see."
 )
 
+// NoUser is the audience of a backend service.
+const NoUser = "service"
+
 // Mixed tells whether the set asks for patient/ and user/ at once.
 func (set Set) Mixed() bool {
 	c := set.contexts()
@@ -17,9 +20,10 @@ func (set Set) Mixed() bool {
 }
 
 // Warnings says in sentences what to think over before a set is asked for.
-// launch tells that it is for an EHR launch, audience who signs in.
+// launch tells that it is for an EHR launch, audience who signs in: "patient",
+// "provider" or, for a backend service, NoUser.
 func (set Set) Warnings(audience string, launch bool) []string {
-	out := []string{}
+	out, signIn := []string{}, audience != NoUser
 	say := func(is bool, sentence string) {
 		if is {
 			out = append(out, sentence)
@@ -30,11 +34,11 @@ func (set Set) Warnings(audience string, launch bool) []string {
 	asksPatient := some(func(s Scope) bool { return s.Kind == Launch && s.Type == "patient" })
 
 	say(set.Mixed(), BothContexts+" "+BothContextsAdvice)
-	say(resource(func(s Scope) bool { return s.Context == "system" }), "system/ scopes are for a service that works with no person signed in. In a sign-in a server refuses or ignores them.")
+	say(signIn && resource(func(s Scope) bool { return s.Context == "system" }), "system/ scopes are for a service that works with no person signed in. In a sign-in a server refuses or ignores them.")
 	say(resource(func(s Scope) bool { return s.Permission&(Create|Update|Delete) != 0 }),
 		"Some scopes let the app change records (create, update, delete). Chartkey only reads, so it asks for more than it uses.")
 	say(resource(func(s Scope) bool { return s.Type == "*" }), "A wildcard (*) asks for every kind of data. Name the types that are used instead: people allow less more readily, and some servers refuse a wildcard.")
-	say(!set.Has("openid"), "openid is not among the scopes, so it will not be known who signed in.")
+	say(signIn && !set.Has("openid"), "openid is not among the scopes, so it will not be known who signed in.")
 	say(set.Has("openid") && !set.Has("fhirUser") && !set.Has("profile"), "fhirUser is not among the scopes, so it may not be known which Patient or Practitioner signed in.")
 	say(set.Has("offline_access") && set.Has("online_access"), "offline_access and online_access contradict each other. Ask for one.")
 	if !launch {

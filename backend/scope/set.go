@@ -196,6 +196,23 @@ func (c Choices) Default() Set {
 	return Grammar(texts).In(c.Version)
 }
 
+// Service gives the set that a backend service asks for where its registration
+// names none: the same types, for nobody's account and with no launch (SMART App
+// Launch 2.2, "Backend Services").
+func Service(v Version) Set {
+	texts := []string{"system/Patient.rs", "system/Practitioner.r"}
+	for _, typ := range readable {
+		texts = append(texts, "system/"+typ+".rs")
+	}
+	return Grammar(texts).In(v)
+}
+
+// ForService tells whether a backend service can ask for a scope: for what
+// concerns no user.
+func (s Scope) ForService() bool {
+	return s.Kind == Other || (s.Kind == Resource && s.Context == "system")
+}
+
 // ForLaunch gives the set as an EHR launch asks for it: "launch" in place of
 // the context scopes of a standalone launch, because the EHR has chosen patient
 // and encounter already (SMART App Launch 2.2, "EHR launch").

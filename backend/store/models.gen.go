@@ -141,6 +141,7 @@ type Registration struct {
 	PatientNeeded       bool
 	AccessPeriodDays    int64
 	AccessPeriodRolling bool
+	Kind                string
 }
 
 type Setting struct {

@@ -155,6 +155,54 @@ func (q *Queries) AppendAudit(ctx context.Context, arg AppendAuditParams) error 
 	return err
 }
 
+const appsByIssuer = `-- name: AppsByIssuer :many
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling, kind FROM registration WHERE issuer = ? AND kind = 'app' ORDER BY name COLLATE NOCASE, id
+`
+
+func (q *Queries) AppsByIssuer(ctx context.Context, issuer string) ([]Registration, error) {
+	rows, err := q.db.QueryContext(ctx, appsByIssuer, issuer)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Registration
+	for rows.Next() {
+		var i Registration
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.EHR,
+			&i.Environment,
+			&i.FHIRBaseURL,
+			&i.Issuer,
+			&i.ClientID,
+			&i.ClientType,
+			&i.ClientSecret,
+			&i.AuthMethod,
+			&i.Audience,
+			&i.Scopes,
+			&i.RedirectURIs,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.OfflineAccess,
+			&i.PatientNeeded,
+			&i.AccessPeriodDays,
+			&i.AccessPeriodRolling,
+			&i.Kind,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const auditAfter = `-- name: AuditAfter :many
 SELECT seq, body, patient, mac, keyed FROM audit WHERE seq > ? ORDER BY seq LIMIT ?
 `
@@ -1090,8 +1138,8 @@ func (q *Queries) InsertProfile(ctx context.Context, arg InsertProfileParams) er
 
 const insertRegistration = `-- name: InsertRegistration :exec
 INSERT INTO registration (id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method,
-                          audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                          audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling, kind)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertRegistrationParams struct {
@@ -1114,6 +1162,7 @@ type InsertRegistrationParams struct {
 	PatientNeeded       bool
 	AccessPeriodDays    int64
 	AccessPeriodRolling bool
+	Kind                string
 }
 
 func (q *Queries) InsertRegistration(ctx context.Context, arg InsertRegistrationParams) error {
@@ -1137,6 +1186,7 @@ func (q *Queries) InsertRegistration(ctx context.Context, arg InsertRegistration
 		arg.PatientNeeded,
 		arg.AccessPeriodDays,
 		arg.AccessPeriodRolling,
+		arg.Kind,
 	)
 	return err
 }
@@ -1394,7 +1444,7 @@ func (q *Queries) Profiles(ctx context.Context) ([]Profile, error) {
 }
 
 const registration = `-- name: Registration :one
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling FROM registration WHERE id = ?
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling, kind FROM registration WHERE id = ?
 `
 
 func (q *Queries) Registration(ctx context.Context, id string) (Registration, error) {
@@ -1420,12 +1470,13 @@ func (q *Queries) Registration(ctx context.Context, id string) (Registration, er
 		&i.PatientNeeded,
 		&i.AccessPeriodDays,
 		&i.AccessPeriodRolling,
+		&i.Kind,
 	)
 	return i, err
 }
 
 const registrationByName = `-- name: RegistrationByName :one
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling FROM registration WHERE name = ? COLLATE NOCASE
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling, kind FROM registration WHERE name = ? COLLATE NOCASE
 `
 
 func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registration, error) {
@@ -1451,12 +1502,13 @@ func (q *Queries) RegistrationByName(ctx context.Context, name string) (Registra
 		&i.PatientNeeded,
 		&i.AccessPeriodDays,
 		&i.AccessPeriodRolling,
+		&i.Kind,
 	)
 	return i, err
 }
 
 const registrations = `-- name: Registrations :many
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling FROM registration ORDER BY name COLLATE NOCASE, id
+SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling, kind FROM registration ORDER BY name COLLATE NOCASE, id
 `
 
 func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
@@ -1488,53 +1540,7 @@ func (q *Queries) Registrations(ctx context.Context) ([]Registration, error) {
 			&i.PatientNeeded,
 			&i.AccessPeriodDays,
 			&i.AccessPeriodRolling,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const registrationsByIssuer = `-- name: RegistrationsByIssuer :many
-SELECT id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method, audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id
-`
-
-func (q *Queries) RegistrationsByIssuer(ctx context.Context, issuer string) ([]Registration, error) {
-	rows, err := q.db.QueryContext(ctx, registrationsByIssuer, issuer)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Registration
-	for rows.Next() {
-		var i Registration
-		if err := rows.Scan(
-			&i.ID,
-			&i.Name,
-			&i.EHR,
-			&i.Environment,
-			&i.FHIRBaseURL,
-			&i.Issuer,
-			&i.ClientID,
-			&i.ClientType,
-			&i.ClientSecret,
-			&i.AuthMethod,
-			&i.Audience,
-			&i.Scopes,
-			&i.RedirectURIs,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.OfflineAccess,
-			&i.PatientNeeded,
-			&i.AccessPeriodDays,
-			&i.AccessPeriodRolling,
+			&i.Kind,
 		); err != nil {
 			return nil, err
 		}

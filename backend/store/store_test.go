@@ -34,7 +34,7 @@ func open(t *testing.T, folder string) *store.Store {
 
 var row = store.InsertRegistrationParams{
 	ID: "r1", Name: "Mercy", EHR: "epic", Environment: "sandbox", FHIRBaseURL: "https://ehr.example/R4/", ClientID: "c", ClientType: "public",
-	Audience: "patient", RedirectURIs: "[]", CreatedAt: 1, UpdatedAt: 1,
+	Audience: "patient", RedirectURIs: "[]", CreatedAt: 1, UpdatedAt: 1, Kind: "app",
 }
 
 func TestFolderAndFilesAreForTheirOwnerAlone(t *testing.T) {

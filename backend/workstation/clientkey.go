@@ -204,6 +204,7 @@ func (w *Workstation) changeClientKey(ctx context.Context, who *seat, ref, kid, 
 	}
 	entry := registrationEntry(audit.Registration, reg)
 	entry.Detail, entry.Subject = detail, kid
+	w.backoff.forget(reg.ID) // what was refused for the sake of a key may be tried with another
 	return w.record(ctx, who.profile, entry, func(q *store.Queries) error { return deed(q, reg) })
 }
 

@@ -46,11 +46,17 @@ type keyBench struct {
 type wire struct {
 	next http.RoundTripper
 
-	mu    sync.Mutex // protects forms
-	forms []url.Values
+	mu      sync.Mutex // protects those below
+	forms   []url.Values
+	bearers []string // that were shown
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		w.mu.Lock()
+		w.bearers = append(w.bearers, token)
+		w.mu.Unlock()
+	}
 	if r.Method == http.MethodPost {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -78,6 +84,32 @@ func (w *wire) last(t *testing.T, field string) url.Values {
 	}
 	t.Fatalf("no form has %s", field)
 	return nil
+}
+
+// shown gives the bearer tokens that were shown, each once.
+func (w *wire) shown() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []string
+	for _, token := range w.bearers {
+		if !slices.Contains(out, token) {
+			out = append(out, token)
+		}
+	}
+	return out
+}
+
+// count counts the forms with a grant type.
+func (w *wire) count(grantType string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, form := range w.forms {
+		if form.Get("grant_type") == grantType {
+			n++
+		}
+	}
+	return n
 }
 
 // signedBy gives the kid and alg of the latest client assertion.

@@ -144,6 +144,9 @@ func (w *Workstation) beginConnect(ctx context.Context, who *seat, ref string, o
 	if err != nil {
 		return nil, err
 	}
+	if reg.Kind == KindBackend {
+		return nil, needsNoSignIn(reg)
+	}
 	if o.As != "" && o.As != reg.Audience {
 		if o.As != "patient" && o.As != "provider" {
 			return nil, fault.Newf("invalid-audience", "Choose patient or provider.", "%q is no audience.", o.As)

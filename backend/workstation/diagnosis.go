@@ -104,7 +104,9 @@ func (w *Workstation) facts(ctx context.Context, who store.Profile, reg store.Re
 		out.Registration.Key = true
 	}
 	out.Request.AuthMethod = reg.AuthMethod
-	out.Request.RedirectURI = redirectURIs(reg)[0]
+	if out.Request.Service = reg.Kind == KindBackend; !out.Request.Service {
+		out.Request.RedirectURI = redirectURIs(reg)[0]
+	}
 	var cfg smart.Configuration
 	if cached, err := w.cachedDiscovery(ctx, reg.FHIRBaseURL); err == nil && cached != nil {
 		cfg = *cached

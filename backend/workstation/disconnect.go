@@ -8,6 +8,8 @@ import (
 
 	"chartkey/backend/audit"
 	"chartkey/backend/fault"
+	"chartkey/backend/secret"
+	"chartkey/backend/smart"
 	"chartkey/backend/store"
 )
 
@@ -48,6 +50,11 @@ func (w *Workstation) disconnectOwn(ctx context.Context, who *seat, ref string, 
 	if mode != RevokeAuto && mode != RevokeNever {
 		return Disconnection{}, fault.Newf("invalid-revoke", "Choose auto or never.", "%q is no way to disconnect.", mode)
 	}
+	if reg, ok, err := w.backendService(ctx, ref); err != nil {
+		return Disconnection{}, err
+	} else if ok {
+		return w.disconnectService(ctx, who, reg, mode)
+	}
 	reg, g, err := w.connection(ctx, who, ref)
 	if fault.Code(err) == "not-connected" {
 		err = fault.New("not-connected", fault.From(err).Message, "There is nothing to disconnect.")
@@ -75,7 +82,7 @@ func (w *Workstation) disconnect(ctx context.Context, who *seat, reg store.Regis
 		return Disconnection{}, err
 	}
 	g = now
-	d := Disconnection{Revocation: "not_asked", Message: "Forgotten on this computer. The EHR was not told, as asked."}
+	d := notAsked()
 	entry := registrationEntry(audit.Disconnect, reg)
 	if c, err := w.openContext(ctx, g); err == nil {
 		entry.Patient = patientPath(c.Patient)
@@ -93,6 +100,10 @@ func (w *Workstation) disconnect(ctx context.Context, who *seat, reg store.Regis
 	}
 	d.Status, err = w.statusOf(context.WithoutCancel(ctx), who, reg.ID)
 	return d, err
+}
+
+func notAsked() Disconnection {
+	return Disconnection{Revocation: "not_asked", Message: "Forgotten on this computer. The EHR was not told, as asked."}
 }
 
 func (w *Workstation) forget(ctx context.Context, who *seat, act *action, reg store.Registration, g store.Grant) error {
@@ -131,48 +142,62 @@ func (w *Workstation) forget(ctx context.Context, who *seat, act *action, reg st
 }
 
 func (w *Workstation) revoke(ctx context.Context, reg store.Registration, g store.Grant) Disconnection {
-	failed := func(err error) Disconnection {
-		return Disconnection{
-			Revocation: "failed", Error: Fault(err),
-			Message: "Forgotten on this computer, but the EHR could not be told. Access may last there until it runs out.",
-		}
-	}
 	c, err := w.checkOrigin(ctx, reg, g)
 	if err != nil {
-		return failed(err) // above all, no credentials of a new server go to the old one
+		return notTold(err) // above all, no credentials of a new server go to the old one
 	}
-	cfg, err := w.discover(ctx, g.FHIRBaseURL)
+	return w.revokeAt(ctx, reg, c.Origin, func() (t tokensToRevoke, err error) {
+		if t.auth, err = w.clientAuth(ctx, reg); err != nil {
+			return t, err
+		}
+		if t.access, err = w.openToken(ctx, g, "access_token", g.AccessToken); err != nil {
+			return t, err
+		}
+		t.refresh, err = w.openToken(ctx, g, "refresh_token", g.RefreshToken)
+		return t, err
+	})
+}
+
+// tokensToRevoke are what a disconnect tells the server, and by whom.
+type tokensToRevoke struct {
+	auth            smart.ClientAuth
+	refresh, access secret.Value
+}
+
+func notTold(err error) Disconnection {
+	return Disconnection{
+		Revocation: "failed", Error: Fault(err),
+		Message: "Forgotten on this computer, but the EHR could not be told. Access may last there until it runs out.",
+	}
+}
+
+// revokeAt tells the server that issued tokens that they are to end, where it
+// offers that. give opens them.
+func (w *Workstation) revokeAt(ctx context.Context, reg store.Registration, origin grantOrigin, give func() (tokensToRevoke, error)) Disconnection {
+	cfg, err := w.discover(ctx, origin.FHIRBaseURL)
 	if err != nil {
-		return failed(err)
+		return notTold(err)
 	}
 	if cfg.RevocationEndpoint == "" {
 		message := "Forgotten on this computer. This EHR offers apps no way to end access from outside, so it may last there until it runs out."
-		if reg.EHR == "epic" {
+		if reg.EHR == "epic" && reg.Kind == KindApp {
 			message += " To end it at the hospital, use the linked apps page of MyChart."
 		}
 		return Disconnection{Revocation: "not_offered", Message: message}
 	}
-	if err := c.Origin.sameServer(cfg.RevocationEndpoint); err != nil {
-		return failed(err)
+	if err := origin.sameServer(cfg.RevocationEndpoint); err != nil {
+		return notTold(err)
 	}
-	auth, err := w.clientAuth(ctx, reg)
+	tokens, err := give()
 	if err != nil {
-		return failed(err)
+		return notTold(err)
 	}
-	access, err := w.openToken(ctx, g, "access_token", g.AccessToken)
+	way, err := w.to(ctx, origin.FHIRBaseURL)
 	if err != nil {
-		return failed(err)
+		return notTold(err)
 	}
-	refresh, err := w.openToken(ctx, g, "refresh_token", g.RefreshToken)
-	if err != nil {
-		return failed(err)
-	}
-	way, err := w.to(ctx, g.FHIRBaseURL)
-	if err != nil {
-		return failed(err)
-	}
-	if err := way.smart.Revoke(ctx, cfg, auth, refresh, access); err != nil {
-		return failed(w.explainRefusal(ctx, reg, err))
+	if err := way.smart.Revoke(ctx, cfg, tokens.auth, tokens.refresh, tokens.access); err != nil {
+		return notTold(w.explainRefusal(ctx, reg, err))
 	}
 	return Disconnection{Revocation: "revoked", Revoked: true, Message: "The EHR was told and has ended the access. It is forgotten on this computer too."}
 }

@@ -86,6 +86,9 @@ func (w *Workstation) ApproveIssuer(ctx context.Context, iss, registration strin
 		if err != nil {
 			return err
 		}
+		if reg.Kind == KindBackend {
+			return fault.Newf("sign-in-not-needed", "Choose the registration of an app.", "%s is a backend service, which no EHR launches.", reg.Name)
+		}
 		return w.decideIssuer(ctx, who, iss, IssuerApproved, &reg)
 	})
 }

@@ -45,6 +45,10 @@ func (w *Workstation) Kit(ctx context.Context, ref string) (Kit, error) {
 
 func kitOf(reg Registration) Kit {
 	k := Kit{ClientType: reg.ClientType, RedirectURIs: reg.RedirectURIs, LaunchURL: reg.LaunchURL, Scopes: reg.Scopes, Audience: reg.Audience, PublicKeys: []PublicKey{}}
+	if reg.Kind == KindBackend {
+		k.Notes = serviceNotes(reg)
+		return k
+	}
 	k.Notes = append(k.Notes, "Register every redirect URI letter by letter: servers compare case, port, path and final slash.")
 	k.Notes = append(k.Notes, "For launches from the EHR, allow the scope launch too; it stands in place of launch/patient there.")
 	switch {
@@ -62,6 +66,18 @@ func kitOf(reg Registration) Kit {
 		}
 	}
 	return k
+}
+
+func serviceNotes(reg Registration) []string {
+	if reg.EHR != "epic" {
+		return []string{"Register it as a backend service (client_credentials), with the scopes and the public key. It has no redirect URI and no launch URL."}
+	}
+	return []string{
+		"On the app's page at Epic, choose Backend Systems as the audience. There is no redirect URI and no launch URL.",
+		"Epic decides access by the APIs chosen in the app's registration: choose the read and search APIs of each resource type in the scopes. At a site, the app is mapped to a user of theirs.",
+		"Epic has one client ID for non-production and another for production.",
+		"Since February 2026 Epic has a backend service at a site read its keys from a JWKS URL; a key that was uploaded before stays good. The sandbox takes an upload.",
+	}
 }
 
 // addKeys tells how the public keys get to the EHR.

@@ -308,7 +308,7 @@ func (l *LaunchListener) route(ctx context.Context, issuer string) (reg *store.R
 	case row.Decision == IssuerRefused:
 		return nil, IssuerRefused, nil
 	}
-	own, err := l.w.store.RegistrationsByIssuer(ctx, issuer)
+	own, err := l.w.store.AppsByIssuer(ctx, issuer)
 	switch {
 	case err != nil:
 		return nil, "", err

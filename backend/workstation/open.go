@@ -121,6 +121,7 @@ type Workstation struct {
 
 	// These have locks of their own.
 	published publishedKeys
+	services  serviceTokens
 	backoff   backoff
 	renewing  turns
 	live      liveTokens

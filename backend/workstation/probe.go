@@ -313,7 +313,7 @@ func (p prober) otherEnvironment(ctx context.Context, w *Workstation, reg store.
 		return diagnose.NotTold
 	}
 	a, err := p.do(ctx, http.MethodPost, cfg.TokenEndpoint, url.Values{
-		"grant_type": {"authorization_code"}, "code": {"chartkey-probe"}, "redirect_uri": {redirectURIs(reg)[0]}, "client_id": {reg.ClientID},
+		"grant_type": {"authorization_code"}, "code": {"chartkey-probe"}, "redirect_uri": {append(redirectURIs(reg), DefaultRedirectURIs()...)[0]}, "client_id": {reg.ClientID},
 	})
 	var answer struct {
 		Error string `json:"error"`

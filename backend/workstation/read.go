@@ -48,6 +48,11 @@ func (w *Workstation) ReadPages(ctx context.Context, ref, path string, limit int
 
 // withGrant reads with a grant of the profile's, and records that it did.
 func (w *Workstation) withGrant(ctx context.Context, who *seat, ref, path string, do func(context.Context, *fhir.Client) error) error {
+	if reg, ok, err := w.backendService(ctx, ref); err != nil {
+		return err
+	} else if ok {
+		return w.withService(ctx, who, reg, path, do)
+	}
 	reg, g, err := w.connection(ctx, who, ref)
 	if err != nil {
 		return err
@@ -61,6 +66,22 @@ func (w *Workstation) withGrant(ctx context.Context, who *seat, ref, path string
 	observationOf(ctx).record(w, audit.Read, reg, nil)
 	err = w.recorded(ctx, who.profile, entry, func(ctx context.Context, _ *action) error {
 		return w.tokens(reg, g).use(ctx, func(client *fhir.Client) error { return do(ctx, client) })
+	})
+	if err != nil {
+		w.keepFailure(ctx, who.profile, reg.ID, diagnose.FHIR, diagnose.RequestFacts{Resource: entry.Resource, Search: entry.Detail == audit.DetailSearch}, err)
+	}
+	return err
+}
+
+// withService reads with a backend service's own token, and records that it did.
+func (w *Workstation) withService(ctx context.Context, who *seat, reg store.Registration, path string, do func(context.Context, *fhir.Client) error) error {
+	if err := mayServe(who, reg); err != nil {
+		return err
+	}
+	ctx, entry := w.watched(ctx), readEntry(reg, grantContext{}, path)
+	observationOf(ctx).record(w, audit.Read, reg, nil)
+	err := w.recorded(ctx, who.profile, entry, func(ctx context.Context, _ *action) error {
+		return w.serviceSource(who, reg).use(ctx, func(client *fhir.Client) error { return do(ctx, client) })
 	})
 	if err != nil {
 		w.keepFailure(ctx, who.profile, reg.ID, diagnose.FHIR, diagnose.RequestFacts{Resource: entry.Resource, Search: entry.Detail == audit.DetailSearch}, err)

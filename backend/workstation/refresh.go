@@ -30,6 +30,12 @@ const refreshWait = 45 * time.Second
 // grant as it is.
 func (w *Workstation) Refresh(ctx context.Context, ref string) (s Status, err error) {
 	err = w.as(ctx, "Refresh", func(ctx context.Context, who *seat) error {
+		if reg, ok, err := w.backendService(ctx, ref); err != nil {
+			return err
+		} else if ok {
+			s, err = w.refreshService(ctx, who, reg)
+			return err
+		}
 		reg, g, err := w.connection(ctx, who, ref)
 		if err != nil {
 			return err

@@ -24,6 +24,7 @@ import (
 type Registration struct {
 	ID          string `json:"id"`
 	Name        string `json:"name"`
+	Kind        string `json:"kind"`        // app | backend
 	EHR         string `json:"ehr"`         // epic | other
 	Environment string `json:"environment"` // sandbox | production
 	// FHIRBaseURL is kept exactly as entered, because servers compare aud as a string.
@@ -31,8 +32,8 @@ type Registration struct {
 	ClientID     string `json:"client_id"`
 	ClientType   string `json:"client_type"`   // public | confidential-symmetric | confidential-asymmetric
 	ClientSecret string `json:"client_secret"` // set | none, never the secret
-	Audience     string `json:"audience"`      // patient | provider
-	// Scopes are what a connect asks for: the registration's own, or the default for its audience.
+	Audience     string `json:"audience"`      // patient | provider; empty for a backend service, which nobody signs in to
+	// Scopes are what a connect, or a backend service, asks for: the registration's own, or the default.
 	Scopes        []string `json:"scopes"`
 	ScopesDefault bool     `json:"scopes_default"`
 	// OfflineAccess and PatientNeeded are what the default scopes follow: whether the access is to
@@ -86,6 +87,7 @@ func (w *Workstation) saveRegistration(ctx context.Context, who *seat, id string
 		ClientType: in.ClientType, ClientSecret: old.ClientSecret, AuthMethod: old.AuthMethod, Audience: in.Audience, Scopes: strings.Join(in.Scopes, " "),
 		RedirectURIs: string(uris), CreatedAt: now, UpdatedAt: now, OfflineAccess: in.wantsOffline(), PatientNeeded: in.needsPatient(),
 		AccessPeriodDays: in.accessPeriod(), AccessPeriodRolling: in.AccessPeriodRolling != nil && *in.AccessPeriodRolling,
+		Kind: in.Kind,
 	}
 	if id == "" {
 		row.ID = uuid.NewString()
@@ -246,9 +248,13 @@ func publish(row store.Registration, cfg smart.Configuration, launchURL string) 
 	if len(row.ClientSecret) > 0 {
 		secret = "set"
 	}
+	audience := row.Audience
+	if row.Kind == KindBackend {
+		audience, launchURL = "", ""
+	}
 	return Registration{
-		ID: row.ID, Name: row.Name, EHR: row.EHR, Environment: row.Environment, FHIRBaseURL: row.FHIRBaseURL, ClientID: row.ClientID,
-		ClientType: row.ClientType, ClientSecret: secret, Audience: row.Audience, Scopes: effectiveScopes(row, cfg).Strings(), ScopesDefault: row.Scopes == "",
+		ID: row.ID, Name: row.Name, Kind: row.Kind, EHR: row.EHR, Environment: row.Environment, FHIRBaseURL: row.FHIRBaseURL, ClientID: row.ClientID,
+		ClientType: row.ClientType, ClientSecret: secret, Audience: audience, Scopes: effectiveScopes(row, cfg).Strings(), ScopesDefault: row.Scopes == "",
 		OfflineAccess: row.OfflineAccess, PatientNeeded: row.PatientNeeded,
 		AccessPeriodDays: row.AccessPeriodDays, AccessPeriodRolling: row.AccessPeriodRolling,
 		RedirectURIs: redirectURIs(row), LaunchURL: launchURL, CreatedAt: fromMillis(row.CreatedAt), UpdatedAt: fromMillis(row.UpdatedAt),
@@ -256,6 +262,9 @@ func publish(row store.Registration, cfg smart.Configuration, launchURL string) 
 }
 
 func redirectURIs(row store.Registration) []string {
+	if row.Kind == KindBackend {
+		return []string{}
+	}
 	var uris []string
 	if err := json.Unmarshal([]byte(row.RedirectURIs), &uris); err != nil || len(uris) == 0 {
 		return DefaultRedirectURIs()
@@ -284,6 +293,11 @@ func (w *Workstation) removeRegistration(ctx context.Context, who *seat, ref str
 		return err
 	}
 	mode := RevokeAuto
+	if t := w.services.last(row.ID); t != nil {
+		if _, err := w.disconnectService(ctx, who, row, mode); err != nil {
+			return err
+		}
+	}
 	for _, g := range grants {
 		d, err := w.disconnect(ctx, who, row, g, mode)
 		if err != nil && fault.Code(err) != "not-connected" {

@@ -41,7 +41,9 @@ const (
 // RegistrationInput is what a person enters. Empty optional members stand for
 // their default.
 type RegistrationInput struct {
-	Name               string   `json:"name"`
+	Name string `json:"name"`
+	// Kind is KindApp or KindBackend; "" keeps what is stored, and is KindApp for a new registration.
+	Kind               string   `json:"kind,omitempty"`
 	EHR                string   `json:"ehr"`
 	Environment        string   `json:"environment"`
 	FHIRBaseURL        string   `json:"fhir_base_url"`
@@ -181,7 +183,14 @@ func (in RegistrationInput) normalize() (RegistrationInput, []FieldProblem) {
 		in.RedirectURIs[i] = clean("redirect_uris", "redirect URI", in.RedirectURIs[i])
 	}
 	in.RedirectURIs = slices.DeleteFunc(in.RedirectURIs, func(s string) bool { return s == "" })
-	if len(in.RedirectURIs) == 0 {
+	if in.Kind == "" {
+		in.Kind = KindApp
+	}
+	if in.Kind == KindBackend {
+		var dropped []FieldProblem
+		in, dropped = in.asService()
+		notices = append(notices, dropped...)
+	} else if len(in.RedirectURIs) == 0 {
 		in.RedirectURIs = DefaultRedirectURIs()
 	}
 	if in.EHR == "" {
@@ -265,9 +274,12 @@ func (in RegistrationInput) check(secretSet bool) []FieldProblem {
 	case uuidForm.MatchString(in.Name):
 		bad("name", "The name looks like an identifier.", "Give it a name in words: commands take either, and must not confuse them.")
 	}
+	oneOf("kind", in.Kind, KindApp, KindBackend)
 	oneOf("ehr", in.EHR, "epic", "other")
 	oneOf("environment", in.Environment, "sandbox", "production")
-	oneOf("audience", in.Audience, "patient", "provider")
+	if in.Kind != KindBackend {
+		oneOf("audience", in.Audience, "patient", "provider")
+	}
 
 	if in.FHIRBaseURL == "" {
 		advice := "Copy the R4 base URL from the EHR's developer page or endpoint list."
@@ -290,7 +302,11 @@ func (in RegistrationInput) check(secretSet bool) []FieldProblem {
 	for _, err := range errs {
 		bad("scopes", sentence(err.Error()), "Correct the scope, or leave the list empty for the default.")
 	}
-	out = append(out, in.checkOwnScopes(own)...)
+	if in.Kind == KindBackend {
+		out = append(out, in.checkService(own)...)
+	} else {
+		out = append(out, in.checkOwnScopes(own)...)
+	}
 	seen := map[string]bool{}
 	for _, uri := range in.RedirectURIs {
 		if err := loopback.CheckSecureRedirectURI(uri); err != nil {
@@ -421,9 +437,15 @@ func (w *Workstation) examine(ctx context.Context, id string, in RegistrationInp
 			return in, old, nil, err
 		}
 	}
+	if id != "" && in.Kind == "" {
+		in.Kind = old.Kind
+	}
 	in, problems := in.normalize()
 	if id != "" {
 		in = in.keeping(old)
+		if in.Kind != old.Kind {
+			problems = append(problems, FieldProblem{"kind", "error", fmt.Sprintf("%s was saved as %s, and stays one.", old.Name, kindWords[old.Kind]), "Add another registration."})
+		}
 	}
 	problems = append(problems, in.check(len(old.ClientSecret) > 0)...)
 	if slices.ContainsFunc(in.RedirectURIs, isHTTPS) {
@@ -456,7 +478,7 @@ func (in RegistrationInput) movesFrom(old store.Registration) bool {
 // secret kept.
 func (r Registration) Input() RegistrationInput {
 	in := RegistrationInput{
-		Name: r.Name, EHR: r.EHR, Environment: r.Environment, FHIRBaseURL: r.FHIRBaseURL, ClientID: r.ClientID, ClientType: r.ClientType,
+		Name: r.Name, Kind: r.Kind, EHR: r.EHR, Environment: r.Environment, FHIRBaseURL: r.FHIRBaseURL, ClientID: r.ClientID, ClientType: r.ClientType,
 		ClientSecretAction: SecretKeep, Audience: r.Audience, RedirectURIs: r.RedirectURIs,
 	}
 	if !r.ScopesDefault {

@@ -18,7 +18,7 @@ import (
 type ScopeAdvice struct {
 	RegistrationID   string `json:"registration_id"`
 	RegistrationName string `json:"registration_name"`
-	// Audience is who signs in at a connect: "patient" or "provider".
+	// Audience is who signs in at a connect: "patient" or "provider"; "" for a backend service.
 	Audience      string `json:"audience"`
 	ScopesDefault bool   `json:"scopes_default"`
 	OfflineAccess bool   `json:"offline_access"`
@@ -26,7 +26,7 @@ type ScopeAdvice struct {
 	// Version is the SMART grammar that the defaults are written in, 1 or 2, and VersionReason a sentence on why.
 	Version       int    `json:"version"`
 	VersionReason string `json:"version_reason"`
-	// Sets are those of a patient, of a provider and of an EHR launch.
+	// Sets are those of a patient, of a provider and of an EHR launch, or the one of a backend service.
 	Sets []ScopeSet `json:"sets"`
 	// Warnings concern the registration as a whole, a sentence each.
 	Warnings []string `json:"warnings"`
@@ -36,7 +36,7 @@ type ScopeAdvice struct {
 
 // ScopeSet is what is asked for in one context.
 type ScopeSet struct {
-	Context string `json:"context"` // patient | provider | launch
+	Context string `json:"context"` // patient | provider | launch | backend
 	// Asked tells that a connect of this registration asks for this set. A launch asks for that of the launch.
 	Asked bool `json:"asked"`
 	// Default is false where the registration names the scopes itself.
@@ -111,6 +111,15 @@ func adviseScopes(row store.Registration, cached *smart.Configuration) ScopeAdvi
 	out := ScopeAdvice{
 		RegistrationID: row.ID, RegistrationName: row.Name, Audience: row.Audience, ScopesDefault: row.Scopes == "", OfflineAccess: row.OfflineAccess, PatientNeeded: row.PatientNeeded,
 		Version: int(cfg.ScopeVersion()), VersionReason: versionReason(row, cached), Warnings: []string{},
+	}
+	if row.Kind == KindBackend {
+		set := effectiveScopes(row, cfg)
+		out.Audience = ""
+		out.Sets = []ScopeSet{{Context: KindBackend, Asked: true, Default: row.Scopes == "", Scopes: scopeLines(set, cfg), Warnings: set.Warnings(scope.NoUser, false)}}
+		if why := otherGrammar(set, cfg); why != "" {
+			out.Warnings = append(out.Warnings, why+" Some servers drop such scopes without a word.")
+		}
+		return out
 	}
 	for _, audience := range []string{"patient", "provider"} {
 		as := forAudience(row, audience)

@@ -19,6 +19,9 @@ func effectiveScopes(row store.Registration, cfg smart.Configuration) scope.Set 
 	if row.Scopes != "" {
 		return scope.Grammar(strings.Fields(row.Scopes))
 	}
+	if row.Kind == KindBackend {
+		return scope.Service(cfg.ScopeVersion())
+	}
 	return scope.Choices{
 		Audience: row.Audience, PatientNeeded: row.PatientNeeded, OfflineAccess: row.OfflineAccess && offlineLeftOut(row, cfg) == "", Version: cfg.ScopeVersion(),
 	}.Default()

@@ -41,7 +41,7 @@ type Status struct {
 	RegistrationID   string  `json:"registration_id"`
 	RegistrationName string  `json:"registration_name"`
 	User             string  `json:"user"`
-	// Kind is "standalone", or "launch" for a grant from an EHR launch.
+	// Kind is "standalone", "launch" for a grant from an EHR launch, or "backend" for a backend service, which needs no sign-in.
 	Kind string `json:"kind"`
 	// Accepted is false for a launch that no person started, until somebody has looked whose it is.
 	Accepted bool `json:"accepted"`
@@ -255,6 +255,11 @@ func (w *Workstation) statuses(ctx context.Context, who *seat, regs []store.Regi
 	for i, reg := range regs {
 		s := blankStatus(who, reg)
 		s.LastTest, s.LastError = testByReg[reg.ID], failureByReg[reg.ID]
+		if reg.Kind == KindBackend {
+			if err := w.fillService(ctx, &s, reg); err != nil {
+				return nil, err
+			}
+		}
 		if g, ok := byReg[reg.ID]; ok {
 			w.fillGrant(ctx, &s, reg, g, locked)
 		}

@@ -152,7 +152,13 @@ func (w *Workstation) test(ctx context.Context, who *seat, act *action, reg stor
 	if layer != LayerLive {
 		r.configuration(ctx)
 	}
-	if layer != LayerConfiguration {
+	switch {
+	case layer == LayerConfiguration:
+	case reg.Kind == KindBackend:
+		if err := r.liveService(ctx, who, layer == LayerLive); err != nil {
+			return r.report, err
+		}
+	default:
 		r.live(ctx, g, grantErr, layer == LayerLive)
 	}
 	if err := ctx.Err(); err != nil {
@@ -167,10 +173,18 @@ func (w *Workstation) test(ctx context.Context, who *seat, act *action, reg stor
 	return r.report, w.keepReport(ctx, who, r.report)
 }
 
+// noUser is why a backend service has no sign-in to test.
+const noUser = "A backend service has no sign-in."
+
 func (r *testRun) configuration(ctx context.Context) {
 	const l = LayerConfiguration
 	valuesOK := r.check(l, "values", "The values are well-formed", func() outcome { return r.values() })
-	r.check(l, "redirect", "A redirect port is free", func() outcome { return r.redirectPort(ctx) })
+	isService := r.reg.Kind == KindBackend
+	if isService {
+		r.skip(l, noUser, [2]string{"redirect", "A redirect port is free"})
+	} else {
+		r.check(l, "redirect", "A redirect port is free", func() outcome { return r.redirectPort(ctx) })
+	}
 	later := [][2]string{
 		{"server", "The FHIR server answers"}, {"discovery", "Its SMART configuration is valid"},
 		{"authorization", "A sign-in address can be built"}, {"support", "It supports what this registration needs"},
@@ -193,7 +207,11 @@ func (r *testRun) configuration(ctx context.Context) {
 		r.skip(l, why, later[2:]...)
 		return
 	}
-	r.check(l, "authorization", later[2][1], func() outcome { return r.authorization() })
+	if isService {
+		r.skip(l, noUser, later[2])
+	} else {
+		r.check(l, "authorization", later[2][1], func() outcome { return r.authorization() })
+	}
 	r.check(l, "support", later[3][1], func() outcome { return r.support(capability) })
 	if smart.ClientType(r.reg.ClientType) == smart.ConfidentialAsymmetric {
 		r.check(l, "key", "It has a key to sign with", func() outcome { return r.keyCheck(ctx) })
@@ -211,6 +229,9 @@ func (r *testRun) values() outcome {
 	}
 	if len(notices) > 0 {
 		return because(Warning, strings.Join(notices, " "), "Compare the values with the app's page at the EHR.")
+	}
+	if r.reg.Kind == KindBackend {
+		return passed("A backend service that signs with a key, in the %s environment.", r.reg.Environment)
 	}
 	return passed("A %s client for %s, in the %s environment.", r.reg.ClientType, audienceWord(r.reg.Audience), r.reg.Environment)
 }
@@ -314,10 +335,16 @@ func (r *testRun) support(capability fhir.Capability) outcome {
 		if r.reg.Scopes == "" && r.reg.OfflineAccess && offlineDenied(r.cfg) {
 			missing = append(missing, "staying connected (permission-offline), so offline_access is not asked for")
 		}
-		if len(r.cfg.CodeChallengeMethodsSupported) > 0 && !slices.Contains(r.cfg.CodeChallengeMethodsSupported, "S256") {
+		service := r.reg.Kind == KindBackend
+		if !service && len(r.cfg.CodeChallengeMethodsSupported) > 0 && !slices.Contains(r.cfg.CodeChallengeMethodsSupported, "S256") {
 			missing = append(missing, "PKCE with S256")
 		}
-		if len(r.cfg.GrantTypesSupported) > 0 && !slices.Contains(r.cfg.GrantTypesSupported, "authorization_code") {
+		grants := r.cfg.GrantTypesSupported
+		switch {
+		case len(grants) == 0:
+		case service && !slices.Contains(grants, "client_credentials"):
+			fatal = append(fatal, "tokens for backend services (client_credentials)")
+		case !service && !slices.Contains(grants, "authorization_code"):
 			fatal = append(fatal, "sign-in with an authorization code")
 		}
 		methods := r.cfg.TokenEndpointAuthMethodsSupported
@@ -344,7 +371,9 @@ func (r *testRun) support(capability fhir.Capability) outcome {
 	case len(fatal) > 0:
 		return because(Fail, "The server does not offer "+strings.Join(fatal, "; ")+".", "Register the app with another client type, or ask the server's operator.")
 	case len(missing) > 0:
-		return because(Warning, "The server does not declare "+strings.Join(missing, "; ")+".", "Sign-in may work all the same; if it fails, this is the place to look.")
+		return because(Warning, "The server does not declare "+strings.Join(missing, "; ")+".", "It may work all the same; if it fails, this is the place to look.")
+	case r.reg.Kind == KindBackend:
+		return passed("Client type, scopes and tokens for backend services are all declared.")
 	}
 	return passed("Client type, context, scopes and PKCE are all declared.")
 }
@@ -353,7 +382,10 @@ type need struct{ capability, what string }
 
 // needs gives the SMART capabilities that a registration relies on.
 func needs(reg store.Registration, scopes scope.Set) []need {
-	out := []need{{"launch-standalone", "sign-in from outside the EHR"}}
+	var out []need
+	if reg.Kind == KindApp {
+		out = append(out, need{"launch-standalone", "sign-in from outside the EHR"})
+	}
 	if reg.ClientType == string(smart.Public) {
 		out = append(out, need{"client-public", "public clients"})
 	} else {

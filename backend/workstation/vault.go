@@ -434,6 +434,7 @@ func (w *Workstation) wipeKeys() {
 	w.vault = nil
 	w.barred = true
 	clear(w.keys)
+	w.services.wipe()
 }
 
 // unbar lets the vault be opened again once nothing is locked any more.

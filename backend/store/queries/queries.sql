@@ -58,13 +58,13 @@ SELECT * FROM registration WHERE id = ?;
 -- name: RegistrationByName :one
 SELECT * FROM registration WHERE name = ? COLLATE NOCASE;
 
--- name: RegistrationsByIssuer :many
-SELECT * FROM registration WHERE issuer = ? ORDER BY name COLLATE NOCASE, id;
+-- name: AppsByIssuer :many
+SELECT * FROM registration WHERE issuer = ? AND kind = 'app' ORDER BY name COLLATE NOCASE, id;
 
 -- name: InsertRegistration :exec
 INSERT INTO registration (id, name, ehr, environment, fhir_base_url, issuer, client_id, client_type, client_secret, auth_method,
-                          audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                          audience, scopes, redirect_uris, created_at, updated_at, offline_access, patient_needed, access_period_days, access_period_rolling, kind)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: UpdateRegistration :execrows
 UPDATE registration

@@ -1997,6 +1997,7 @@ export namespace workstation {
 	export class Registration {
 	    id: string;
 	    name: string;
+	    kind: string;
 	    ehr: string;
 	    environment: string;
 	    fhir_base_url: string;
@@ -2023,6 +2024,7 @@ export namespace workstation {
 	        if ('string' === typeof source) source = JSON.parse(source);
 	        this.id = source["id"];
 	        this.name = source["name"];
+	        this.kind = source["kind"];
 	        this.ehr = source["ehr"];
 	        this.environment = source["environment"];
 	        this.fhir_base_url = source["fhir_base_url"];
@@ -2044,6 +2046,7 @@ export namespace workstation {
 	}
 	export class RegistrationInput {
 	    name: string;
+	    kind?: string;
 	    ehr: string;
 	    environment: string;
 	    fhir_base_url: string;
@@ -2066,6 +2069,7 @@ export namespace workstation {
 	    constructor(source: any = {}) {
 	        if ('string' === typeof source) source = JSON.parse(source);
 	        this.name = source["name"];
+	        this.kind = source["kind"];
 	        this.ehr = source["ehr"];
 	        this.environment = source["environment"];
 	        this.fhir_base_url = source["fhir_base_url"];

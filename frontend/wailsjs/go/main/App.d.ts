@@ -26,6 +26,8 @@ export function ChangePasscode(arg1:string,arg2:string):Promise<void>;
 
 export function CheckRegistration(arg1:string,arg2:workstation.RegistrationInput):Promise<Array<workstation.FieldProblem>>;
 
+export function ClientKeys(arg1:string):Promise<Array<workstation.ClientKey>>;
+
 export function Connect(arg1:string):Promise<workstation.LoginInfo>;
 
 export function CopyLink(arg1:string):Promise<void>;
@@ -44,6 +46,8 @@ export function Explore(arg1:string,arg2:string):Promise<session.Exploration>;
 
 export function ExportAudit(arg1:string):Promise<string>;
 
+export function ImportClientKey(arg1:string,arg2:string):Promise<workstation.ClientKey>;
+
 export function InspectIssuer(arg1:string):Promise<smart.Configuration>;
 
 export function LaunchesPage():Promise<session.LaunchesPage>;
@@ -54,11 +58,15 @@ export function Lock():Promise<void>;
 
 export function NetworkSettings(arg1:string):Promise<workstation.NetworkSettings>;
 
+export function NewClientKey(arg1:string,arg2:string):Promise<workstation.ClientKey>;
+
 export function OpenAgain(arg1:string):Promise<void>;
 
 export function OpenExternal(arg1:string):Promise<void>;
 
 export function Overview():Promise<session.Overview>;
+
+export function PublicKey(arg1:string,arg2:string):Promise<workstation.PublicKey>;
 
 export function RecognizePage(arg1:string,arg2:string):Promise<workstation.Diagnosed>;
 
@@ -67,6 +75,8 @@ export function Refresh(arg1:string):Promise<workstation.Status>;
 export function RefuseIssuer(arg1:string):Promise<void>;
 
 export function RegistrationPage(arg1:string):Promise<session.RegistrationPage>;
+
+export function RemoveClientKey(arg1:string,arg2:string):Promise<void>;
 
 export function RemoveProfile(arg1:string):Promise<void>;
 
@@ -119,6 +129,8 @@ export function Touch():Promise<void>;
 export function Traces(arg1:string):Promise<Array<workstation.Traced>>;
 
 export function Unlock(arg1:string,arg2:string,arg3:string,arg4:string):Promise<void>;
+
+export function UseClientKey(arg1:string,arg2:string):Promise<void>;
 
 export function VaultCreate(arg1:string):Promise<void>;
 

@@ -42,6 +42,10 @@ export function CheckRegistration(arg1, arg2) {
   return window['go']['main']['App']['CheckRegistration'](arg1, arg2);
 }
 
+export function ClientKeys(arg1) {
+  return window['go']['main']['App']['ClientKeys'](arg1);
+}
+
 export function Connect(arg1) {
   return window['go']['main']['App']['Connect'](arg1);
 }
@@ -78,6 +82,10 @@ export function ExportAudit(arg1) {
   return window['go']['main']['App']['ExportAudit'](arg1);
 }
 
+export function ImportClientKey(arg1, arg2) {
+  return window['go']['main']['App']['ImportClientKey'](arg1, arg2);
+}
+
 export function InspectIssuer(arg1) {
   return window['go']['main']['App']['InspectIssuer'](arg1);
 }
@@ -98,6 +106,10 @@ export function NetworkSettings(arg1) {
   return window['go']['main']['App']['NetworkSettings'](arg1);
 }
 
+export function NewClientKey(arg1, arg2) {
+  return window['go']['main']['App']['NewClientKey'](arg1, arg2);
+}
+
 export function OpenAgain(arg1) {
   return window['go']['main']['App']['OpenAgain'](arg1);
 }
@@ -108,6 +120,10 @@ export function OpenExternal(arg1) {
 
 export function Overview() {
   return window['go']['main']['App']['Overview']();
+}
+
+export function PublicKey(arg1, arg2) {
+  return window['go']['main']['App']['PublicKey'](arg1, arg2);
 }
 
 export function RecognizePage(arg1, arg2) {
@@ -124,6 +140,10 @@ export function RefuseIssuer(arg1) {
 
 export function RegistrationPage(arg1) {
   return window['go']['main']['App']['RegistrationPage'](arg1);
+}
+
+export function RemoveClientKey(arg1, arg2) {
+  return window['go']['main']['App']['RemoveClientKey'](arg1, arg2);
 }
 
 export function RemoveProfile(arg1) {
@@ -228,6 +248,10 @@ export function Traces(arg1) {
 
 export function Unlock(arg1, arg2, arg3, arg4) {
   return window['go']['main']['App']['Unlock'](arg1, arg2, arg3, arg4);
+}
+
+export function UseClientKey(arg1, arg2) {
+  return window['go']['main']['App']['UseClientKey'](arg1, arg2);
 }
 
 export function VaultCreate(arg1) {
