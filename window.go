@@ -41,7 +41,7 @@ func openWindow(ctx context.Context, o cli.WindowOptions) error {
 	if err != nil {
 		return err
 	}
-	desk, err := workstation.Open(ctx, workstation.Options{Home: o.Home, Keyring: vault.NewKeyring(vault.KeyringOptions{}), Passphrase: o.Passphrase, Log: o.Log, Origin: audit.FromWindow, Version: version})
+	desk, err := workstation.Open(ctx, workstation.Options{Home: o.Home, Keyring: vault.NewKeyring(vault.KeyringOptions{}), Passphrase: o.Passphrase, StoredPassphrase: o.Passphrase, Log: o.Log, Origin: audit.FromWindow, Version: version})
 	if err != nil {
 		return err
 	}

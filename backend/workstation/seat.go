@@ -66,7 +66,7 @@ type SeatStatus struct {
 	Locked bool `json:"locked"`
 	// Passcode is "set"; "none" where none is needed, as nobody else uses the workstation; or "to_be_set".
 	Passcode string `json:"passcode"`
-	// Passphrase tells that the vault needs its passphrase as well.
+	// Passphrase tells that the vault needs its passphrase as well, and that no file gives it.
 	Passphrase bool `json:"passphrase"`
 }
 
@@ -338,7 +338,10 @@ func (w *Workstation) Seat(ctx context.Context) (SeatStatus, error) {
 	if err != nil {
 		return s, err
 	}
-	s.Passphrase = exists && h.Protection == vault.ByPassphrase && !w.vaultOpen()
+	if exists && h.Protection == vault.ByPassphrase && !w.vaultOpen() {
+		_, err := passphraseFrom(ctx, w.storedPass, false)
+		s.Passphrase = err != nil
+	}
 	return s, nil
 }
 

@@ -632,6 +632,40 @@ func TestALockedVaultShowsStatusWithoutIdentity(t *testing.T) {
 	wantCode(t, locked.CreateVault(t.Context(), secret.New("another passphrase")), "vault-exists")
 }
 
+func TestTheSeatNeedsThePassphraseOnlyWhereNoFileGivesIt(t *testing.T) {
+	b := newBench(t, simulator.Settings{})
+	b.connected(t)
+	file := func(context.Context, bool) (secret.Value, error) { return secret.New("a long test passphrase"), nil }
+	missing := func(context.Context, bool) (secret.Value, error) {
+		return secret.Value{}, workstation.PassphraseNeeded()
+	}
+	for _, test := range []struct {
+		name   string
+		stored func(context.Context, bool) (secret.Value, error)
+		needed bool
+	}{{"no source", nil, true}, {"no file", missing, true}, {"a file", file, false}} {
+		t.Run(test.name, func(t *testing.T) {
+			w, err := workstation.Open(t.Context(), workstation.Options{Home: b.home, Now: b.clock.now, Passphrase: test.stored, StoredPassphrase: test.stored})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			if err := w.Lock(t.Context(), "test"); err != nil {
+				t.Fatal(err)
+			}
+			if s, err := w.Seat(t.Context()); err != nil || s.Passphrase != test.needed {
+				t.Errorf("%+v %v", s, err)
+			}
+			err = w.Unlock(t.Context(), workstation.UnlockRequest{})
+			if test.needed {
+				wantCode(t, err, "passphrase-needed")
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestASecondKeyIsNeverMade(t *testing.T) {
 	b := newBench(t, simulator.Settings{})
 	reg, _ := b.connected(t)

@@ -3,6 +3,11 @@ class Announcer {
   text = $state('');
   #flip = false;
 
+  /** What was said may name a patient. */
+  hush(): void {
+    this.text = '';
+  }
+
   say(text: string): void {
     // The same sentence twice in a row would not be read; a trailing no-break space makes it new.
     this.#flip = !this.#flip;

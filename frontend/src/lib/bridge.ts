@@ -11,6 +11,7 @@ export type LaunchesPage = session.LaunchesPage;
 export type LaunchRow = session.LaunchRow;
 export type Overview = session.Overview;
 export type RegistrationPage = session.RegistrationPage;
+export type SeatPage = session.SeatPage;
 export type SandboxControls = session.SandboxControls;
 export type SandboxStatus = session.SandboxStatus;
 export type SandboxSwitch = session.SandboxSwitch;
@@ -24,6 +25,7 @@ export type Issuer = workstation.Issuer;
 export type Kit = workstation.Kit;
 export type LaunchDetails = workstation.LaunchDetails;
 export type LoginInfo = workstation.LoginInfo;
+export type Profile = workstation.Profile;
 export type Registration = workstation.Registration;
 export type RegistrationInput = workstation.RegistrationInput;
 export type Status = workstation.Status;
@@ -43,6 +45,8 @@ export type Events = {
   launches: undefined;
   sandbox: undefined;
   failed: Fault;
+  /** Says why. What is shown is to be dropped. */
+  locked: { why: string };
   test: {
     registration_id: string;
     /** Counts the tests of this window. Events can overtake each other: a check of a run that has ended is late. */

@@ -129,7 +129,14 @@ export const clientTypeWords: Record<string, string> = {
   'confidential-asymmetric': 'Confidential, with a key pair',
 };
 
+export const roleWords: Record<string, string> = { clinician: 'Clinician', admin: 'Admin' };
+
 export const environmentWords: Record<string, string> = { sandbox: 'Sandbox', production: 'Production' };
+export const ehrWords: Record<string, string> = { epic: 'Epic', other: 'Other' };
+export const audienceWords: Record<string, string> = { patient: 'Patient', provider: 'Provider' };
+
+/** Words as the options of a choice. */
+export const optionsOf = (words: Record<string, string>): { value: string; label: string }[] => Object.entries(words).map(([value, label]) => ({ value, label }));
 
 /** Scopes as typed, separated by any white space. */
 export const splitScopes = (text: string): string[] => text.split(/\s+/).filter(Boolean);

@@ -10,6 +10,7 @@ export class Reading<T> {
   #read: () => Promise<T>;
   #running: Promise<void> | undefined;
   #again = false;
+  #age = 0;
 
   constructor(read: () => Promise<T>) {
     this.#read = read;
@@ -24,14 +25,23 @@ export class Reading<T> {
     return this.#running;
   };
 
+  /** Drops the answer, and also one that is still on its way. */
+  forget = (): void => {
+    this.#age += 1;
+    this.value = this.problem = undefined;
+  };
+
   async #run(): Promise<void> {
     do {
       this.#again = false;
+      const age = this.#age;
       try {
-        this.value = await this.#read();
+        const answer = await this.#read();
+        if (age !== this.#age) continue;
+        this.value = answer;
         this.problem = undefined;
       } catch (reason) {
-        this.problem = asRefusal(reason);
+        if (age === this.#age) this.problem = asRefusal(reason);
       }
     } while (this.#again);
   }

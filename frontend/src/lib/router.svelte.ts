@@ -4,6 +4,8 @@ export type Place =
   | { name: 'registration'; id: string; section?: 'connection'; connect?: boolean }
   | { name: 'launches' }
   | { name: 'sandbox' }
+  | { name: 'activity' }
+  | { name: 'people' }
   | { name: 'settings' };
 
 /** Which place is open. Leaving a place that holds unsaved edits asks first. */
@@ -35,6 +37,13 @@ class Router {
   /** Renames the place that is open without building it anew: a new registration has got its id. */
   settle(at: Place): void {
     this.current = at;
+  }
+
+  /** The places are taken down by a lock: who comes back finds the same place, and it starts nothing by itself. */
+  suspend(): void {
+    this.asked = undefined;
+    const { current } = this;
+    if (current.name === 'registration') this.current = { name: 'registration', id: current.id };
   }
 
   /** Until the returned function is called, leaving asks when unsaved() is true. */

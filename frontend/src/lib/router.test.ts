@@ -21,3 +21,13 @@ it('asks before unsaved edits are left, and leaves only when told to', () => {
   router.go({ name: 'settings' });
   expect(router.current.name).toBe('settings');
 });
+
+it('comes back after a lock to the same place, and has it start nothing', () => {
+  router.go({ name: 'registration', id: 'r1', section: 'connection', connect: true });
+  const release = router.guard(() => true);
+  router.go({ name: 'settings' });
+  release();
+  router.suspend();
+  expect(router.asked).toBeUndefined();
+  expect(router.current).toEqual({ name: 'registration', id: 'r1' });
+});
