@@ -16,6 +16,7 @@ import (
 	"chartkey/backend/fault"
 	"chartkey/backend/fhir"
 	"chartkey/backend/secret"
+	"chartkey/backend/trace"
 	"chartkey/backend/workstation"
 )
 
@@ -429,6 +430,9 @@ type EventTypes struct {
 	Test    TestEvent    `json:"test"`
 	Connect ConnectEvent `json:"connect"`
 	Failed  PageFault    `json:"failed"`
+	// Wails finds no types inside of a struct that another one embeds: these are a trace's.
+	Exchange trace.Exchange `json:"exchange"`
+	Note     trace.Note     `json:"note"`
 }
 
 // PageFault is the form in which an error reaches the page.

@@ -482,6 +482,8 @@ export namespace session {
 	    test: TestEvent;
 	    connect: ConnectEvent;
 	    failed: PageFault;
+	    exchange: trace.Exchange;
+	    note: trace.Note;
 	
 	    static createFrom(source: any = {}) {
 	        return new EventTypes(source);
@@ -493,6 +495,8 @@ export namespace session {
 	        this.test = this.convertValues(source["test"], TestEvent);
 	        this.connect = this.convertValues(source["connect"], ConnectEvent);
 	        this.failed = this.convertValues(source["failed"], PageFault);
+	        this.exchange = this.convertValues(source["exchange"], trace.Exchange);
+	        this.note = this.convertValues(source["note"], trace.Note);
 	    }
 	
 		convertValues(a: any, classs: any, asMap: boolean = false): any {
@@ -1194,6 +1198,269 @@ export namespace trace {
 	        this.answer = source["answer"];
 	        this.outcome = source["outcome"];
 	    }
+	}
+	export class Field {
+	    name: string;
+	    value: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Field(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.name = source["name"];
+	        this.value = source["value"];
+	    }
+	}
+	export class Body {
+	    media_type: string;
+	    size: number;
+	    text: string;
+	    form: Field[];
+	    left_out: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Body(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.media_type = source["media_type"];
+	        this.size = source["size"];
+	        this.text = source["text"];
+	        this.form = this.convertValues(source["form"], Field);
+	        this.left_out = source["left_out"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class Claim {
+	    name: string;
+	    value: string;
+	    meaning: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new Claim(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.name = source["name"];
+	        this.value = source["value"];
+	        this.meaning = source["meaning"];
+	    }
+	}
+	export class JWT {
+	    where: string;
+	    mark: string;
+	    header: Claim[];
+	    claims: Claim[];
+	    signature: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new JWT(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.where = source["where"];
+	        this.mark = source["mark"];
+	        this.header = this.convertValues(source["header"], Claim);
+	        this.claims = this.convertValues(source["claims"], Claim);
+	        this.signature = source["signature"];
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class TLS {
+	    version: string;
+	    cipher: string;
+	    issuer: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new TLS(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.version = source["version"];
+	        this.cipher = source["cipher"];
+	        this.issuer = source["issuer"];
+	    }
+	}
+	export class Message {
+	    headers: Field[];
+	    body: Body;
+	
+	    static createFrom(source: any = {}) {
+	        return new Message(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.headers = this.convertValues(source["headers"], Field);
+	        this.body = this.convertValues(source["body"], Body);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	export class Exchange {
+	    seq: number;
+	    at: string;
+	    wait_ns: number;
+	    duration_ns: number;
+	    kind: string;
+	    title: string;
+	    server: string;
+	    method: string;
+	    url: string;
+	    query: Field[];
+	    protocol: string;
+	    request: Message;
+	    status: number;
+	    response: Message;
+	    error: string;
+	    open: boolean;
+	    tls?: TLS;
+	    proxy: string;
+	    reused: boolean;
+	    jwts: JWT[];
+	
+	    static createFrom(source: any = {}) {
+	        return new Exchange(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.seq = source["seq"];
+	        this.at = source["at"];
+	        this.wait_ns = source["wait_ns"];
+	        this.duration_ns = source["duration_ns"];
+	        this.kind = source["kind"];
+	        this.title = source["title"];
+	        this.server = source["server"];
+	        this.method = source["method"];
+	        this.url = source["url"];
+	        this.query = this.convertValues(source["query"], Field);
+	        this.protocol = source["protocol"];
+	        this.request = this.convertValues(source["request"], Message);
+	        this.status = source["status"];
+	        this.response = this.convertValues(source["response"], Message);
+	        this.error = source["error"];
+	        this.open = source["open"];
+	        this.tls = this.convertValues(source["tls"], TLS);
+	        this.proxy = source["proxy"];
+	        this.reused = source["reused"];
+	        this.jwts = this.convertValues(source["jwts"], JWT);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
+	}
+	
+	
+	
+	export class Note {
+	    seq: number;
+	    at: string;
+	    step: string;
+	    detail: string;
+	    values: Field[];
+	
+	    static createFrom(source: any = {}) {
+	        return new Note(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.seq = source["seq"];
+	        this.at = source["at"];
+	        this.step = source["step"];
+	        this.detail = source["detail"];
+	        this.values = this.convertValues(source["values"], Field);
+	    }
+	
+		convertValues(a: any, classs: any, asMap: boolean = false): any {
+		    if (!a) {
+		        return a;
+		    }
+		    if (a.slice && a.map) {
+		        return (a as any[]).map(elem => this.convertValues(elem, classs));
+		    } else if ("object" === typeof a) {
+		        if (asMap) {
+		            for (const key of Object.keys(a)) {
+		                a[key] = new classs(a[key]);
+		            }
+		            return a;
+		        }
+		        return new classs(a);
+		    }
+		    return a;
+		}
 	}
 
 }
