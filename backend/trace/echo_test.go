@@ -246,6 +246,34 @@ func TestWordsOfAServer(t *testing.T) {
 	}
 }
 
+// TestAFHIRServerNamesNobody holds what a FHIR server says against what is kept of it.
+func TestAFHIRServerNamesNobody(t *testing.T) {
+	for said, want := range map[string]string{
+		"Resource Patient/p1 is not known":                           "Resource Patient/‹patient 1› is not known",
+		"No records of Amara Nwosu. John Smith was asked for":        "No records of ‹word› ‹word›. ‹word› ‹word› was asked for",
+		"Access denied: SMITH, JOHN has left; Dr. O'Neil knows":      "Access denied: ‹word›, ‹word› has left; ‹word›. ‹word› knows",
+		"HTTP 404 Not Found: The Observation was deleted by Müller":  "HTTP 404 Not Found: The Observation was deleted by ‹word›",
+		"ca.uhn.fhir.rest.server.exceptions.InvalidRequestException": "ca.uhn.fhir.rest.server.exceptions.InvalidRequestException",
+		"Search by McCoy failed. Internal Server Error":              "Search by ‹word› failed. Internal Server Error",
+	} {
+		r := trace.NewRecorder(trace.Options{})
+		send(t, r, get(t, "/fhir/Patient/p1"), func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/fhir+json")
+			w.WriteHeader(http.StatusNotFound)
+			_ = json.NewEncoder(w).Encode(map[string]any{"resourceType": "OperationOutcome", "issue": []any{map[string]any{"severity": "error", "code": "not-found", "diagnostics": said}}})
+		})
+		var got struct {
+			Issue []struct{ Diagnostics string }
+		}
+		if err := json.Unmarshal([]byte(r.Trace().Exchanges[0].Response.Body.Text), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Issue[0].Diagnostics != want {
+			t.Errorf("%q\n got %q\nwant %q", said, got.Issue[0].Diagnostics, want)
+		}
+	}
+}
+
 // TestFHIRIsKeptAsShapes looks for anything of a record.
 func TestFHIRIsKeptAsShapes(t *testing.T) {
 	patient := `{"resourceType":"Patient","id":"erXuFYUfucBZaryVksYEcMg3","meta":{"versionId":"7"},"name":[{"family":"Nwosu","given":["Amara"]}],"birthDate":"1987-03-14","identifier":[{"value":"MRN-202-303"}]}`

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // fhirBody gives what is kept of a resource: of an OperationOutcome its
@@ -35,7 +36,7 @@ func (m *marks) outcome(n node, spoken bool) node {
 	list := node{kind: '['}
 	say := func(text string) node {
 		if spoken {
-			return words(m.words(text))
+			return words(m.clinicalWords(text))
 		}
 		return words(length(text))
 	}
@@ -104,6 +105,61 @@ func (m *marks) outcome(n node, spoken bool) node {
 	out.add("issue", list)
 	return out
 }
+
+// clinicalWords is words for what a FHIR server says, which may name a person:
+// a word with a capital that is no known one and begins no sentence goes too,
+// and the word before it where that begins one.
+func (m *marks) clinicalWords(text string) string {
+	return outside(m.words(text), func(piece string) string { return besides(piece, unnamed) })
+}
+
+func unnamed(text string) string {
+	fields := strings.Split(text, " ")
+	start := true
+	for i, field := range fields {
+		word := strings.TrimFunc(field, func(r rune) bool { return !wordRune(r) })
+		if suspect(word) && (!start || i+1 < len(fields) && suspect(strings.Trim(fields[i+1], ".,;:!?\"'()"))) {
+			fields[i] = strings.Replace(field, word, "‹word›", 1)
+			start = false // not after “Dr.” either
+			continue
+		}
+		start = word == "" && start || strings.HasSuffix(field, ".") || strings.HasSuffix(field, ":") || strings.HasSuffix(field, "!") || strings.HasSuffix(field, "?")
+	}
+	return strings.Join(fields, " ")
+}
+
+// suspect tells whether a word may be a name: it has a capital where names
+// have one, or nothing else, and is none that servers use for other things.
+func suspect(word string) bool {
+	if isType(word) || commonWords[lower(word)] {
+		return false
+	}
+	first, inner, lowers := false, 0, 0
+	for i, r := range word {
+		switch {
+		case i == 0:
+			first = unicode.IsUpper(r)
+		case unicode.IsUpper(r):
+			inner++
+		case unicode.IsLower(r):
+			lowers++
+		}
+	}
+	// MixedCase is of programs; McCoy and O'Neil have one capital more.
+	return first && (lowers == 0 && inner > 1 || lowers > 0 && (inner == 0 || inner == 1 && len(word) <= 12))
+}
+
+// commonWords are written with a capital in the errors of servers.
+var commonWords = func() map[string]bool {
+	out := map[string]bool{}
+	for word := range strings.FieldsSeq(`a access an api argument authentication authorization bad bearer bundle client code conflict content could denied element entry error exception expired
+		failed fatal fhir field forbidden found gateway get header html http https id identifier internal invalid is java json jwt loinc malformed method missing must no not null oauth
+		object operation outcome parameter patient permission please post process put r4 read reference request required resource response rest scope search server service smart snomed
+		the this timeout to token type unauthorized unavailable unknown unsupported update uri url user utc validation value version was when with write xml your`) {
+		out[word] = true
+	}
+	return out
+}()
 
 // bundle keeps what kind of answer a search gave and how much of what.
 func (m *marks) bundle(n node) node {

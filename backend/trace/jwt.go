@@ -68,7 +68,7 @@ var jwtHeaderRules = map[string]rule{
 
 // meanings explain claims (RFC 7515, 7519, 9068; OpenID Connect Core 1.0; SMART App Launch 2.2).
 var meanings = map[string]string{
-	"alg": "How it is signed.", "typ": "What kind of token it is.", "kid": "Which key signed it; the verifier finds it by this name.", "jku": "Where the public key is published.",
+	"alg": "How it is signed, or how its key is encrypted.", "typ": "What kind of token it is.", "kid": "Which key signed it; the verifier finds it by this name.", "jku": "Where the public key is published.",
 	"enc": "How it is encrypted.",
 	"iss": "Who issued it.", "aud": "Whom it is for; everyone else must refuse it.", "sub": "Whom it is about.", "azp": "Which app it was issued to.",
 	"client_id": "Which app it was issued to.", "jti": "Its own number, by which a second use is noticed.", "nonce": "Ties it to the sign-in that asked for it.",

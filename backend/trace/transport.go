@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/idna"
 )
 
 // Transport gives a RoundTripper that keeps what next carries. Requests and
@@ -313,7 +315,11 @@ func direct(u *url.URL) string {
 			port = "443"
 		}
 	}
-	return net.JoinHostPort(u.Hostname(), port)
+	host := u.Hostname()
+	if plain, err := idna.Lookup.ToASCII(host); err == nil {
+		host = plain // as the transport calls it
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // errGivenUp is a body that was closed before its end.
