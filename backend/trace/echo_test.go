@@ -66,6 +66,7 @@ func get(t testing.TB, path string) *http.Request {
 func TestAServerThatEchoesGivesNothingAway(t *testing.T) {
 	secrets := map[string]string{
 		"refresh_token": "rt-7Qm2xVb9+Zk/4tLw8=NcJpE1rYs6", "client_secret": "Passwort & mehr % \"quoted\" 2024", "code": "c0de.WzEyMzQ1Njc4OTAiXQ", "client_assertion": "eyJhbGciOiJub25lIn0.eyJpc3MiOiJ4IiwianRpIjoiajEyMzQ1NiJ9.c2lnbmF0dXJlLW9mLWl0",
+		"password": "correct-horse & battery", "sid": "fnord-illuminatus",
 		"code_verifier": "verifier~with.all-of_RFC7636~0123456789abcdefghij",
 	}
 	writings := map[string]func(string) string{
@@ -151,7 +152,10 @@ func TestAServerThatEchoesGivesNothingAway(t *testing.T) {
 			}
 			tr := r.Trace()
 			c.check(t, tr)
-			for _, s := range secrets {
+			for name, s := range secrets {
+				if name == "sid" && (writing == "half" || writing == "end") {
+					continue // parts of what is made of words are words
+				}
 				if all := exports(t, tr)["JSON"]; strings.Contains(all, write(s)) && len(write(s)) > 12 {
 					t.Errorf("%s, %s: what was echoed is there as it was: %s", place, writing, write(s))
 				}
@@ -178,6 +182,60 @@ func TestAnEarlierExchangeIsGoneThroughAgain(t *testing.T) {
 		if strings.Contains(strings.ToLower(text), "hunter2hunter") || name == "JSON" && strings.Count(text, "‹client secret 1›") < 6 {
 			t.Errorf("%s: %s", name, text)
 		}
+	}
+}
+
+func TestHeadersWithSecrets(t *testing.T) {
+	r := trace.NewRecorder(trace.Options{})
+	q := get(t, "/x")
+	q.Header.Set("Cookie", `session=abc-123-def; theme="dark-and-cold"`)
+	q.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("app%20one:p%26ss-word-1")))
+	q.Header.Set("X-Api-Key", "key-0123")
+	q.Header.Set("DPoP", "proof-0123")
+	send(t, r, q, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Add("Set-Cookie", "session=abc-123-def; Path=/; HttpOnly; Domain=secret-domain")
+		w.Header().Add("Set-Cookie", "other")
+		w.Header().Set("Authentication-Info", "nextnonce=n-0123")
+		w.Header().Set("WWW-Authenticate", `Negotiate YIIZzzzzzzzzzzzzzzzzzzzzzz==, Digest nonce="n-0123456", qop="auth", realm="a \"b\""`)
+	})
+	for _, q := range []string{"Bearer", "weird", "Digest username=amara", "Basic ???", "Basic bm9jb2xvbg=="} {
+		q2 := get(t, "/x")
+		q2.Header.Set("Authorization", q)
+		send(t, r, q2, func(http.ResponseWriter, *http.Request) {})
+	}
+	all := r.Trace().Exchanges
+	for name, want := range map[string]string{
+		"Cookie": "session=‹cookie 1›; theme=‹cookie 2›", "Authorization": "Basic app one:‹client secret 2›", "X-Api-Key": "‹text, 8 characters›", "Dpop": "‹text, 10 characters›",
+	} {
+		if got := field(all[0].Request.Headers, name); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	for name, want := range map[string]string{
+		"Set-Cookie": "session=‹cookie 1›", "Authentication-Info": "‹text, 16 characters›",
+		"Www-Authenticate": `Negotiate ‹credentials 2› Digest nonce="‹text, 9 characters›" qop="auth" realm="a "b""`,
+	} {
+		if got := field(all[0].Response.Headers, name); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	var others []string
+	for _, e := range all[1:] {
+		others = append(others, field(e.Request.Headers, "Authorization"))
+	}
+	if got := strings.Join(others, "|"); got != "‹credentials 3›|‹credentials 4›|Digest ‹credentials 5›|Basic ‹credentials 6›|Basic ‹credentials 7›" {
+		t.Error(got)
+	}
+}
+
+func TestAShortIdentifierIsNoPartOfAWord(t *testing.T) {
+	r := trace.NewRecorder(trace.Options{})
+	r.Note("read", "https://ehr.example/fhir/Patient/p7", nil)
+	r.Note("read", "https://ehr.example/fhir/Patient/Smit", nil)
+	r.Note("said", "p7 and P7, not p77, xp7 or ép7; Smit, not Smithy", url.Values{"redirect_uri": {"https://smit.example/smithy"}})
+	n := r.Trace().Notes[2]
+	if n.Detail != "‹patient 1› and ‹patient 1›, not p77, xp7 or ép7; ‹patient 2›, not Smithy" || n.Values[0].Value != "https://‹patient 2›.example/smithy" {
+		t.Errorf("%+v", n)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"slices"
@@ -183,7 +184,7 @@ func forms(value string) map[string]string {
 		"raw": value, "query-escaped": url.QueryEscape(value), "path-escaped": url.PathEscape(value), "every byte escaped": every.String(),
 		"Base64": base64.StdEncoding.EncodeToString([]byte(value)), "Base64url": base64.RawURLEncoding.EncodeToString([]byte(value)),
 		"JSON": strings.Trim(string(quoted), `"`), "JSON escaped": escaped.String(), "hex": hex.EncodeToString([]byte(value)), "backwards": string(backwards),
-		"upper case": strings.ToUpper(value),
+		"upper case": strings.ToUpper(value), "HTML": html.EscapeString(value),
 	}
 }
 

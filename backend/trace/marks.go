@@ -167,10 +167,16 @@ func (m *marks) remember(kind Kind, value, mark string) string {
 	k := &known{kind: kind, mark: mark, class: kind.class()}
 	m.byValue[sum] = append(m.byValue[sum], k)
 	m.watch(k, value)
-	// What a person reads has no line breaks and invisible characters.
-	if shown := clean(value); shown != value && shown != "" {
+	// What a person reads has no line breaks and invisible characters, and what
+	// is looked through for breaks has no spaces.
+	shown, tight := clean(value), packed(value)
+	if shown != value && shown != "" {
 		twin := *k
 		m.watch(&twin, shown)
+	}
+	if k.class == opaque && tight != shown && tight != value {
+		twin := *k
+		m.watch(&twin, tight)
 	}
 	return mark
 }

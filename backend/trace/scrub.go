@@ -179,22 +179,27 @@ func (m *marks) hides(text string, depth int) (mark string, found bool) {
 	if strings.Contains(text, `\`) && look(unquote(text), identifying, 4, true) {
 		return mark, found
 	}
-	packed := strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || !unicode.IsGraphic(r) {
-			return -1
-		}
-		return r
-	}, text)
-	if look(packed, opaque, block, false) || look(reversed(packed), opaque, block, false) {
+	tight := packed(text)
+	if look(tight, opaque, block, false) || look(reversed(tight), opaque, block, false) {
 		return mark, found
 	}
-	for _, form := range decoded(packed) {
+	for _, form := range decoded(tight) {
 		// Bytes that are no text hold no small values but by chance.
 		if look(form, identifying, 6, utf8.ValidString(form)) {
 			return mark, found
 		}
 	}
 	return "", false
+}
+
+// packed is text without spaces, line breaks and invisible characters.
+func packed(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || !unicode.IsGraphic(r) {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // unescape decodes %XX where it is whole, and leaves everything else.
