@@ -47,9 +47,12 @@ func Sequence(t Trace) []Arrow {
 			out = append(out, s.note.arrows()...)
 			continue
 		}
-		e := s.exchange
-		out = append(out, Arrow{Seq: e.Seq, At: e.At, From: Chartkey, To: e.Server, Label: e.Title + ": " + e.Method + " " + pathOf(e.URL), Outcome: OutcomeOK})
-		back := Arrow{Seq: e.Seq, At: e.At.Add(e.Duration), From: e.Server, To: Chartkey, Answer: true, Label: e.answerLabel(), Outcome: e.outcome()}
+		e, server := s.exchange, AuthorizationServer
+		if e.Server == FHIRServer {
+			server = FHIRServer
+		}
+		out = append(out, Arrow{Seq: e.Seq, At: e.At, From: Chartkey, To: server, Label: e.Title + ": " + e.Method + " " + pathOf(e.URL), Outcome: OutcomeOK})
+		back := Arrow{Seq: e.Seq, At: e.At.Add(e.Duration), From: server, To: Chartkey, Answer: true, Label: e.answerLabel(), Outcome: e.outcome()}
 		out = append(out, back)
 	}
 	return out
