@@ -62,6 +62,9 @@ const (
 	DetailLaunchAccepted  = "launch-accepted"
 	DetailLaunchDiscarded = "launch-discarded"
 
+	// Of Registration: the workstation registered itself at the EHR as a copy of the app. The subject is its client ID.
+	DetailInstance = "instance"
+
 	// Of Registration and Profile.
 	DetailAdded   = "added"
 	DetailChanged = "changed"

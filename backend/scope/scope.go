@@ -85,6 +85,9 @@ type Scope struct {
 // String gives the scope as it was written.
 func (s Scope) String() string { return s.Text }
 
+// register is the scope of a sign-in whose token may register a copy of the app (Epic).
+const register = "system/DynamicClient.register"
+
 // Parse reads one scope. It fails where the text is no OAuth scope token
 // (RFC 6749 section 3.3) or begins like a SMART scope and breaks its grammar.
 func Parse(text string) (Scope, error) {
@@ -103,7 +106,7 @@ func Parse(text string) (Scope, error) {
 		return Scope{Text: text, Kind: Duration}, nil
 	case "launch":
 		return Scope{Text: text, Kind: Launch}, nil
-	case "system/DynamicClient.register":
+	case register:
 		// Epic's dynamic client registration: it looks like a resource scope and is none.
 		return Scope{Text: text, Kind: Other}, nil
 	}

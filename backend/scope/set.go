@@ -222,6 +222,9 @@ func (set Set) ForLaunch() Set {
 		if s.Kind == Launch && (s.Type == "" || s.Type == "patient" || s.Type == "encounter") {
 			continue
 		}
+		if s.Text == register { // a workstation registers itself for what a person signs in to, not for each chart
+			continue
+		}
 		out = append(out, s)
 	}
 	return out

@@ -82,6 +82,7 @@ type Grant struct {
 	Accepted         bool
 	RefreshBegan     *int64
 	RefreshExpiresAt *int64
+	Instance         []byte
 }
 
 type Issuer struct {

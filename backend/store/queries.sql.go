@@ -887,7 +887,7 @@ func (q *Queries) ForgiveProfile(ctx context.Context, id string) error {
 }
 
 const grant = `-- name: Grant :one
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at FROM grants WHERE id = ? AND profile_id = ?
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at, instance FROM grants WHERE id = ? AND profile_id = ?
 `
 
 type GrantParams struct {
@@ -918,12 +918,13 @@ func (q *Queries) Grant(ctx context.Context, arg GrantParams) (Grant, error) {
 		&i.Accepted,
 		&i.RefreshBegan,
 		&i.RefreshExpiresAt,
+		&i.Instance,
 	)
 	return i, err
 }
 
 const grantsOfProfile = `-- name: GrantsOfProfile :many
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at FROM grants WHERE profile_id = ? ORDER BY connected_at, id
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at, instance FROM grants WHERE profile_id = ? ORDER BY connected_at, id
 `
 
 func (q *Queries) GrantsOfProfile(ctx context.Context, profileID string) ([]Grant, error) {
@@ -955,6 +956,7 @@ func (q *Queries) GrantsOfProfile(ctx context.Context, profileID string) ([]Gran
 			&i.Accepted,
 			&i.RefreshBegan,
 			&i.RefreshExpiresAt,
+			&i.Instance,
 		); err != nil {
 			return nil, err
 		}
@@ -970,7 +972,7 @@ func (q *Queries) GrantsOfProfile(ctx context.Context, profileID string) ([]Gran
 }
 
 const grantsOfRegistration = `-- name: GrantsOfRegistration :many
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at FROM grants WHERE registration_id = ? ORDER BY connected_at, id
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at, instance FROM grants WHERE registration_id = ? ORDER BY connected_at, id
 `
 
 func (q *Queries) GrantsOfRegistration(ctx context.Context, registrationID string) ([]Grant, error) {
@@ -1002,6 +1004,7 @@ func (q *Queries) GrantsOfRegistration(ctx context.Context, registrationID strin
 			&i.Accepted,
 			&i.RefreshBegan,
 			&i.RefreshExpiresAt,
+			&i.Instance,
 		); err != nil {
 			return nil, err
 		}
@@ -1066,8 +1069,8 @@ func (q *Queries) InsertDataKey(ctx context.Context, arg InsertDataKeyParams) er
 
 const insertGrant = `-- name: InsertGrant :exec
 INSERT INTO grants (id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context,
-                    scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_expires_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_expires_at, instance)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertGrantParams struct {
@@ -1089,6 +1092,7 @@ type InsertGrantParams struct {
 	RefreshedAt      *int64
 	Accepted         bool
 	RefreshExpiresAt *int64
+	Instance         []byte
 }
 
 func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) error {
@@ -1111,6 +1115,7 @@ func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) error 
 		arg.RefreshedAt,
 		arg.Accepted,
 		arg.RefreshExpiresAt,
+		arg.Instance,
 	)
 	return err
 }
@@ -1249,7 +1254,7 @@ func (q *Queries) Issuers(ctx context.Context) ([]Issuer, error) {
 }
 
 const latestLaunchGrant = `-- name: LatestLaunchGrant :one
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'launch' AND accepted = 1
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at, instance FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'launch' AND accepted = 1
 ORDER BY connected_at DESC, id LIMIT 1
 `
 
@@ -1281,6 +1286,7 @@ func (q *Queries) LatestLaunchGrant(ctx context.Context, arg LatestLaunchGrantPa
 		&i.Accepted,
 		&i.RefreshBegan,
 		&i.RefreshExpiresAt,
+		&i.Instance,
 	)
 	return i, err
 }
@@ -1948,7 +1954,7 @@ func (q *Queries) SigningKey(ctx context.Context, registrationID string) (Client
 }
 
 const standaloneGrant = `-- name: StandaloneGrant :one
-SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone' AND accepted = 1
+SELECT id, registration_id, profile_id, kind, version, fhir_base_url, access_token, refresh_token, context, scopes_requested, scopes_granted, access_expires_at, ended, last_error, connected_at, refreshed_at, accepted, refresh_began, refresh_expires_at, instance FROM grants WHERE registration_id = ? AND profile_id = ? AND kind = 'standalone' AND accepted = 1
 `
 
 type StandaloneGrantParams struct {
@@ -1979,6 +1985,7 @@ func (q *Queries) StandaloneGrant(ctx context.Context, arg StandaloneGrantParams
 		&i.Accepted,
 		&i.RefreshBegan,
 		&i.RefreshExpiresAt,
+		&i.Instance,
 	)
 	return i, err
 }

@@ -375,10 +375,18 @@ func (w *Workstation) complete(ctx context.Context, in signIn, act *action, a sm
 		return Status{}, w.explainRefusal(ctx, in.reg, err)
 	}
 	act.patient(patientPath(answer.Context.Patient))
-	id, err := w.storeGrant(ctx, in, act, a.Scopes, answer)
+	own, answer := w.registerInstance(ctx, in, way.smart, answer)
+	scopes := a.Scopes
+	if own != nil {
+		scopes = withoutRegister(scopes)
+	}
+	id, err := w.storeGrant(ctx, in, act, scopes, answer, own)
 	if err != nil && fault.Code(err) != codeAccountChanged {
 		w.throwAway(ctx, in, answer)
 		return Status{}, err
+	}
+	if own != nil {
+		w.firstInstanceToken(ctx, in.who, id)
 	}
 	w.tellNames(ctx, in.who, id)
 	status, statusErr := w.statusOf(ctx, in.who, id)
@@ -414,7 +422,7 @@ func (in signIn) entry() audit.Entry {
 // grant in place of the earlier one, a launch grant beside all others. Where
 // another account signed in than the last time, the grant waits until somebody
 // has accepted it: that is the fault account-changed, and the id is good.
-func (w *Workstation) storeGrant(ctx context.Context, in signIn, act *action, asked scope.Set, answer smart.TokenResponse) (id string, err error) {
+func (w *Workstation) storeGrant(ctx context.Context, in signIn, act *action, asked scope.Set, answer smart.TokenResponse, own *instance) (id string, err error) {
 	reg, owner := in.reg, in.who.profile.ID
 	last, err := w.lastAccounts(ctx, reg.ID, owner)
 	if err != nil {
@@ -429,6 +437,14 @@ func (w *Workstation) storeGrant(ctx context.Context, in signIn, act *action, as
 		LaunchContext: answer.Context, Warnings: slices.Concat(in.notes, answer.Warnings), Account: account, ClockOffset: answer.ServerClockOffset,
 		Origin: grantOrigin{FHIRBaseURL: reg.FHIRBaseURL, ClientID: reg.ClientID, TokenEndpoint: in.cfg.TokenEndpoint, Accepted: in.accepted},
 	})
+	if err != nil {
+		return "", err
+	}
+	k, err := w.dataKey(ctx, owner)
+	if err != nil {
+		return "", err
+	}
+	sealedInstance, err := own.seal(k, id)
 	if err != nil {
 		return "", err
 	}
@@ -474,7 +490,7 @@ func (w *Workstation) storeGrant(ctx context.Context, in signIn, act *action, as
 		return q.InsertGrant(ctx, store.InsertGrantParams{
 			ID: id, RegistrationID: reg.ID, ProfileID: owner, Kind: in.kind, Version: 1, FHIRBaseURL: reg.FHIRBaseURL,
 			AccessToken: access, RefreshToken: refresh, Context: sealed, ScopesRequested: asked.String(), ScopesGranted: answer.Scopes.String(),
-			AccessExpiresAt: expiryMillis(answer.ExpiresAt), ConnectedAt: w.now().UnixMilli(), Accepted: in.accepted, RefreshExpiresAt: expiryMillis(answer.RefreshExpiresAt),
+			AccessExpiresAt: expiryMillis(answer.ExpiresAt), ConnectedAt: w.now().UnixMilli(), Accepted: in.accepted, RefreshExpiresAt: expiryMillis(answer.RefreshExpiresAt), Instance: sealedInstance,
 		})
 	})
 	if err != nil {

@@ -126,7 +126,7 @@ func (w *Workstation) facts(ctx context.Context, who store.Profile, reg store.Re
 		out.History.Connected, out.History.SinceSuccess, out.History.SameValues = true, now.Sub(fromMillis(last)), reg.UpdatedAt <= last
 		out.History.AnswerLost = g.RefreshBegan != nil
 		granted := scope.Grammar(strings.Fields(g.ScopesGranted))
-		out.Grant = diagnose.GrantFacts{Known: true, Scopes: granted.Strings(), ScopesTold: true, Refresh: len(g.RefreshToken) > 0, ExpiresTold: g.AccessExpiresAt != nil}
+		out.Grant = diagnose.GrantFacts{Known: true, Scopes: granted.Strings(), ScopesTold: true, Refresh: renewable(g), ExpiresTold: g.AccessExpiresAt != nil}
 		if c, err := w.openContext(ctx, g); err == nil {
 			out.Grant.Patient, out.Grant.IDToken = c.Patient != "", c.Subject != ""
 		}

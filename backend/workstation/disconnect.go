@@ -147,7 +147,7 @@ func (w *Workstation) revoke(ctx context.Context, reg store.Registration, g stor
 		return notTold(err) // above all, no credentials of a new server go to the old one
 	}
 	return w.revokeAt(ctx, reg, c.Origin, func() (t tokensToRevoke, err error) {
-		if t.auth, err = w.clientAuth(ctx, reg); err != nil {
+		if t.auth, err = w.grantAuth(ctx, reg, g); err != nil {
 			return t, err
 		}
 		if t.access, err = w.openToken(ctx, g, "access_token", g.AccessToken); err != nil {

@@ -40,7 +40,7 @@ func (w *Workstation) grantToken(ctx context.Context, source *tokenSource) (held
 	if h.value, err = w.openToken(ctx, source.g, "access_token", source.g.AccessToken); err != nil {
 		return h, err
 	}
-	if h.auth, err = w.clientAuth(ctx, source.reg); err != nil {
+	if h.auth, err = w.grantAuth(ctx, source.reg, source.g); err != nil {
 		return h, err
 	}
 	h.auth.ClockOffset = c.ClockOffset

@@ -141,7 +141,7 @@ func (s *tokenSource) take(g store.Grant) {
 // run out: its access was ended early, or its clock is ahead. One refusal by a
 // FHIR server does not end the grant: only its authorization server does that.
 func (s *tokenSource) renewRefused(ctx context.Context) error {
-	if len(s.g.RefreshToken) == 0 {
+	if !renewable(s.g) {
 		refused := fault.New("token-refused", "The EHR no longer accepts the access token, and gave no refresh token.", "Connect again.")
 		if _, err := s.w.recordGrantError(ctx, s.g, "", refused); err != nil {
 			return err

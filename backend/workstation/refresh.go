@@ -5,14 +5,12 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"chartkey/backend/audit"
 	"chartkey/backend/diagnose"
 	"chartkey/backend/fault"
 	"chartkey/backend/network"
-	"chartkey/backend/scope"
 	"chartkey/backend/secret"
 	"chartkey/backend/smart"
 	"chartkey/backend/store"
@@ -104,7 +102,7 @@ const minTokenLeft = time.Minute
 // refresh whose answer was lost is due at once: servers that forgive the second
 // use of a refresh token do so for a short time.
 func (w *Workstation) isDue(g store.Grant) bool {
-	if len(g.RefreshToken) == 0 || g.Ended != "" || !g.Accepted {
+	if !renewable(g) || g.Ended != "" || !g.Accepted {
 		return false
 	}
 	if g.RefreshBegan != nil {
@@ -206,6 +204,8 @@ type renewal struct {
 	cfg     smart.Configuration
 	token   secret.Value
 	auth    smart.ClientAuth
+	// instance, where the workstation registered itself, is whose key stands in for the token.
+	instance *instance
 	// key seals the answer, even if the window is locked before it comes.
 	key *vault.DataKey
 }
@@ -218,14 +218,14 @@ func (w *Workstation) renewLocked(ctx context.Context, reg store.Registration, g
 		return g, notAccepted()
 	case g.Ended != "":
 		return g, needsReconnect(g.Ended)
-	case len(g.RefreshToken) == 0:
+	case !renewable(g):
 		return g, fault.New("not-refreshable", "The EHR gave no refresh token, so access cannot be renewed without a sign-in.", "Connect again when access has ended. For a refresh token, ask for offline_access and allow it at the EHR.")
 	}
 	var err error
 	if r.context, err = w.checkOrigin(ctx, reg, g); err != nil {
 		return g, err // a locked vault says nothing of the grant
 	}
-	if r.token, r.auth, err = w.refreshCredentials(ctx, reg, g); err != nil {
+	if err := w.refreshCredentials(ctx, &r); err != nil {
 		return g, err
 	}
 	r.auth.ClockOffset = r.context.ClockOffset
@@ -286,7 +286,7 @@ func removedMeanwhile() *fault.Error {
 func (w *Workstation) trade(ctx context.Context, r renewal) (store.Grant, error) {
 	sending, sent, done := seenThrough(ctx)
 	defer done()
-	answer, err := r.client.Refresh(sending, r.cfg, r.auth, r.token, scope.Grammar(strings.Fields(r.g.ScopesGranted)))
+	answer, err := r.send(sending)
 	if err == nil {
 		// From here on the old refresh token may be spent: the answer is stored even if the caller has gone.
 		return w.storeRenewal(context.WithoutCancel(ctx), r, answer)
@@ -294,20 +294,26 @@ func (w *Workstation) trade(ctx context.Context, r renewal) (store.Grant, error)
 	switch {
 	case !answer.RefreshToken.IsEmpty():
 		r.g = w.keepReplacement(context.WithoutCancel(ctx), r, answer)
-	case r.g.RefreshBegan == nil && !maySpend(err, sent()):
+	case r.instance != nil, r.g.RefreshBegan == nil && !maySpend(err, sent()):
 		w.clearIntent(context.WithoutCancel(ctx), r.g)
 	}
-	if fault.Code(err) == smart.CodeGrantEnded {
+	switch {
+	case fault.Code(err) == smart.CodeGrantEnded, r.instance != nil && instanceEnded(err):
 		return w.endGrant(ctx, r, err)
+	case r.instance == nil:
+		err = w.explainRefusal(ctx, r.reg, err)
 	}
-	return r.g, w.renewalFailed(ctx, r, w.explainRefusal(ctx, r.reg, err))
+	return r.g, w.renewalFailed(ctx, r, err)
 }
 
 // endGrant notes that the server no longer takes the refresh token, if that is
 // still the stored one.
 func (w *Workstation) endGrant(ctx context.Context, r renewal, refused error) (store.Grant, error) {
 	ended := "The EHR has ended the access: it refused the refresh token."
-	if r.g.RefreshBegan != nil {
+	if r.instance != nil {
+		ended = "The EHR no longer gives access to the client that this workstation registered for itself: the time that was allowed is over, or the access was withdrawn."
+		refused = fault.New(smart.CodeGrantEnded, ended, "Connect again.").Because(refused)
+	} else if r.g.RefreshBegan != nil {
 		ended = "The answer to a refresh on " + readable(*r.g.RefreshBegan) + " was lost, because Chartkey or the network stopped in the middle of it. The EHR had replaced the refresh token by then, and takes the old one no longer. No client can prevent that."
 		refused = fault.New(smart.CodeGrantEnded, ended, "Connect again.").Because(refused)
 	}
@@ -394,13 +400,19 @@ func (w *Workstation) keepReplacement(ctx context.Context, r renewal, answer sma
 	return current
 }
 
-func (w *Workstation) refreshCredentials(ctx context.Context, reg store.Registration, g store.Grant) (secret.Value, smart.ClientAuth, error) {
-	token, err := w.openToken(ctx, g, "refresh_token", g.RefreshToken)
-	if err != nil {
-		return secret.Value{}, smart.ClientAuth{}, err
+func (w *Workstation) refreshCredentials(ctx context.Context, r *renewal) (err error) {
+	if len(r.g.Instance) > 0 {
+		if r.instance, err = w.openInstance(ctx, r.g); err != nil {
+			return err
+		}
+		r.auth = smart.ClientAuth{Type: smart.ConfidentialAsymmetric, ClientID: r.instance.clientID, Key: r.instance.key}
+		return nil
 	}
-	auth, err := w.clientAuth(ctx, reg)
-	return token, auth, err
+	if r.token, err = w.openToken(ctx, r.g, "refresh_token", r.g.RefreshToken); err != nil {
+		return err
+	}
+	r.auth, err = w.clientAuth(ctx, r.reg)
+	return err
 }
 
 // storeTries is how often an answer is tried to be stored, a second apart: a
@@ -428,6 +440,9 @@ func (w *Workstation) storeRenewal(ctx context.Context, r renewal, answer smart.
 		}
 		if err != nil {
 			return err
+		}
+		if r.instance != nil {
+			return nil // how it shows who it is says nothing of the app
 		}
 		return q.SetAuthMethod(ctx, store.SetAuthMethodParams{AuthMethod: string(answer.AuthMethod), ID: r.reg.ID})
 	}

@@ -233,7 +233,7 @@ func grantedScopes(g store.Grant) *GrantedScopes {
 // without the scope being named (smart-on-fhir/client-js issue 138).
 func compareScopes(g store.Grant) scope.Difference {
 	asked, granted := scope.Grammar(strings.Fields(g.ScopesRequested)), scope.Grammar(strings.Fields(g.ScopesGranted))
-	if lasts := func(s scope.Scope) bool { return s.Kind == scope.Duration }; len(g.RefreshToken) > 0 && !slices.ContainsFunc(granted, lasts) {
+	if lasts := func(s scope.Scope) bool { return s.Kind == scope.Duration }; renewable(g) && !slices.ContainsFunc(granted, lasts) {
 		granted = append(granted, slices.DeleteFunc(slices.Clone(asked), func(s scope.Scope) bool { return !lasts(s) })...)
 	}
 	return scope.Compare(asked, granted)

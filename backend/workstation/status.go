@@ -277,7 +277,7 @@ func (w *Workstation) fillGrant(ctx context.Context, s *Status, reg store.Regist
 	s.ConnectedAt = optionalTime(&g.ConnectedAt)
 	s.RefreshedAt = optionalTime(g.RefreshedAt)
 	s.AccessExpiresAt = optionalTime(g.AccessExpiresAt)
-	s.Refreshable = len(g.RefreshToken) > 0 && g.Ended == ""
+	s.Refreshable = renewable(g) && g.Ended == ""
 	s.ScopesRequested, s.ScopesGranted = strings.Fields(g.ScopesRequested), strings.Fields(g.ScopesGranted)
 	s.ScopesNote = compareScopes(g).Note()
 	if f := storedFault(g.LastError); f != nil {
@@ -312,7 +312,7 @@ func (w *Workstation) stateOf(g store.Grant) State {
 		return NeedsReconnect
 	case g.AccessExpiresAt == nil || (w.now().Before(fromMillis(*g.AccessExpiresAt)) && !w.live.ranOut(g, 0)):
 		return Connected
-	case len(g.RefreshToken) > 0:
+	case renewable(g):
 		return Expired
 	}
 	return NeedsReconnect
@@ -324,9 +324,9 @@ func accessEnd(reg store.Registration, g store.Grant) (*time.Time, string) {
 	switch {
 	case g.Ended != "":
 		return nil, g.Ended
-	case len(g.RefreshToken) == 0 && g.AccessExpiresAt == nil:
+	case !renewable(g) && g.AccessExpiresAt == nil:
 		return nil, "The EHR did not say how long the access lasts, and gave no refresh token."
-	case len(g.RefreshToken) == 0:
+	case !renewable(g):
 		return optionalTime(g.AccessExpiresAt), "The EHR gave no refresh token, so access ends with the access token."
 	case g.RefreshExpiresAt != nil:
 		return optionalTime(g.RefreshExpiresAt), "The EHR said how long its refresh token lasts; each refresh may bring a new one."
@@ -340,6 +340,9 @@ func accessEnd(reg store.Registration, g store.Grant) (*time.Time, string) {
 	case reg.AccessPeriodDays > 0:
 		end := fromMillis(g.ConnectedAt).AddDate(0, 0, int(reg.AccessPeriodDays))
 		return &end, fmt.Sprintf("By the access period of the registration: %d days from the sign-in.", reg.AccessPeriodDays)
+	}
+	if len(g.Instance) > 0 {
+		return nil, "Access is renewed with this workstation's own key, for as long as was allowed at the sign-in, and how long that is is not known."
 	}
 	return nil, "Access is renewed with a refresh token, and how long that lasts is not known."
 }
