@@ -230,6 +230,20 @@ func TestTheEndOfATokenIsNotTheEndOfTheOneAfterIt(t *testing.T) {
 	}
 }
 
+func TestTheEndOfATokenIsNotTheEndOfALaterVersion(t *testing.T) {
+	b, g := newGatedBench(t, simulator.Settings{})
+	reg, _ := b.connected(t)
+	g.meddleWith(func(w http.ResponseWriter, r *http.Request, ehr http.Handler) {
+		b.execSQL(t, "UPDATE grants SET version = version + 1") // as whoever stores another token does
+		says(400, `{"error":"invalid_grant"}`)(w, r, ehr)
+	})
+	_, err := b.Refresh(t.Context(), reg.ID)
+	wantCode(t, err, "grant-ended")
+	if s, err := b.Status(t.Context(), reg.ID); err != nil || s.State != workstation.Connected || !s.Refreshable || s.LastError != nil {
+		t.Errorf("%+v %v", s, err)
+	}
+}
+
 // A vault that is locked says nothing of the grant, and the EHR is not asked.
 func TestALockedVaultLeavesTheGrantAlone(t *testing.T) {
 	b, g := newGatedBench(t, simulator.Settings{})
