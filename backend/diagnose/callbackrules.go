@@ -7,10 +7,7 @@ func callbackRules() []rule {
 		{
 			id: "answer-from-another-server", title: "The browser's answer names another server than the one that the sign-in began with.", stages: stages,
 			when: []condition{fault("callback-issuer-mismatch")}, prior: often(5),
-			evidence: []evidence{fault("callback-issuer-mismatch").is(Decisive, "Its iss is not the issuer of this server.")},
-			against: []evidence{seen("the iss that came is on the server's own host", func(v *view) bool {
-				return hostOf(v.Callback.Issuer) != "" && (hostOf(v.Callback.Issuer) == hostOf(v.Discovery.Issuer) || hostOf(v.Callback.Issuer) == v.baseHost())
-			}).is(Slight, "The name that came is on the server's own host, so its metadata may be out of date.")},
+			evidence:    []evidence{fault("callback-issuer-mismatch").is(Decisive, "Its iss is not the issuer of this server.")},
 			distinguish: "A server that was renamed sends its new name each time and has it in its metadata; an attack does not.",
 			fix:         Fix{"Do not go on. Test the registration, so that the issuer is read anew; if it still differs, tell the health system.", Stop, ""},
 			probe:       ProbeDiscoveryAgain,

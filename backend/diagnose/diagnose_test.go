@@ -105,7 +105,7 @@ func pools() map[string][]string {
 
 // free are the members whose text comes from elsewhere: whatever stands in
 // them is searched, and never told.
-var free = []string{"Message", "Body", "ContentType", "WWWAuthenticate", "Server", "Error", "Description", "URI", "Severity", "Text", "EpicCode", "Issuer", "AuthorizationEndpoint", "TokenEndpoint", "JWKSURI", "JWKSURL", "RevocationEndpoint", "FHIRVersion", "TokenType"}
+var free = []string{"Message", "Body", "ContentType", "WWWAuthenticate", "Server", "Error", "Description", "URI", "Severity", "Text", "EpicCode", "Issuer", "AuthorizationEndpoint", "TokenEndpoint", "JWKSURI", "JWKSURL", "RevocationEndpoint", "FHIRVersion", "TokenType", "Scope"}
 
 // randomFacts draws facts, and puts a secret into every text that is free.
 func randomFacts(t *rapid.T, codes []string, canary string) Facts {

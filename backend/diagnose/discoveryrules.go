@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 )
 
 const smartConformance = "https://hl7.org/fhir/smart-app-launch/conformance.html"
@@ -140,7 +139,6 @@ func discoveryRules() []rule {
 			evidence: []evidence{
 				fault("server-changed").is(Strong+Fair, "What the server says of itself is no longer what the sign-in began with."),
 				found(ProbeDiscoveryAgain, DiscoveryChanged).is(Decisive, "Read anew, its document names other addresses."),
-				all(fault("server-changed"), seen("the server's document was read more than an hour ago", func(v *view) bool { return v.Discovery.Age > time.Hour })).is(Slight, "Its document was read some time ago."),
 			},
 			against:     []evidence{found(ProbeDiscoveryAgain, DiscoverySame).is(Strong, "Read anew, its document says the same.")},
 			distinguish: "After a move, the new addresses stay the same from now on.",

@@ -151,8 +151,6 @@ type RequestFacts struct {
 
 // CallbackFacts are what the listener saw while a sign-in waited.
 type CallbackFacts struct {
-	// Issuer is the iss that came (RFC 9207).
-	Issuer string `json:"issuer,omitempty"`
 	// Refused are the reasons for which it refused requests, in its own words:
 	// host, path, method, query-too-long, query-malformed, state-missing,
 	// state-repeated, state-unknown, state-used, certificate-refused, not-https;

@@ -1,10 +1,6 @@
 package diagnose
 
-import (
-	"slices"
-	"strings"
-	"time"
-)
+import "time"
 
 // everywhere is every stage at which a server is asked.
 var everywhere = []Stage{Discovery, Authorize, Callback, Token, Refresh, IDToken, FHIR, Launch, Revoke, Register}
@@ -15,7 +11,6 @@ func networkRules() []rule {
 	otherHostsWork := seen("other servers answer", func(v *view) bool { return v.Network.OthersAnswer == "yes" })
 	noAnswer := seen("no answer began", func(v *view) bool { return v.HTTP.Status == 0 })
 	someAnswer := seen("an answer began", func(v *view) bool { return v.HTTP.Status > 0 })
-	withCertificate := seen("a client certificate is set", func(v *view) bool { return v.Network.ClientCertificate })
 	unreached := fault("timeout", "host-not-found", "connection-refused", "connection-failed")
 	return []rule{
 		{
@@ -107,7 +102,6 @@ func networkRules() []rule {
 			evidence: []evidence{
 				ours("looks like a proxy that inspects").is(Decisive, "The certificate is signed by a product that inspects connections."),
 				all(fault("tls-untrusted"), behindProxy).is(Fair, "The connection went through {proxy}."),
-				all(fault("tls-untrusted"), seen("extra authorities are set", func(v *view) bool { return v.Network.ExtraAuthorities })).is(Slight, "Authorities were added here before, as for a network that inspects connections."),
 				all(fault("tls-untrusted"), isEpic).is(Slight, "Epic's servers have certificates of public authorities, so an unknown one is probably the network's."),
 			},
 			against:     []evidence{ours("is signed by itself").is(Strong, "The certificate is signed by itself, and not by a proxy's authority.")},
@@ -204,8 +198,8 @@ func networkRules() []rule {
 		},
 		{
 			id: "client-certificate-refused", title: "{host} does not accept the client certificate that it was shown.", stages: everywhere,
-			when: []condition{fault("client-certificate-refused"), all(fault("tls-failed", "connection-failed"), withCertificate)}, prior: often(4),
-			evidence:    []evidence{all(fault("tls-failed", "connection-failed"), withCertificate).is(Slight, "A client certificate is set for this server, and the connection ended early."), fault("client-certificate-refused").is(Decisive, "The server ended the connection after it had seen the certificate.")},
+			when: []condition{fault("client-certificate-refused")}, prior: often(7),
+			evidence:    []evidence{fault("client-certificate-refused").is(Decisive, "The server ended the connection after it had seen the certificate.")},
 			distinguish: "An expired one shows its date; a wrong one is for another environment or app.",
 			fix:         Fix{"Check that the certificate is the one for this environment and still counts; ask the health system for a new one otherwise.", AddCertificate, ""},
 			sources:     []string{"RFC 8446 section 6.2", "RFC 8705 section 2"},
@@ -259,13 +253,7 @@ func networkRules() []rule {
 		{
 			id: "web-firewall", title: "A web application firewall before {host} refused the request.", stages: everywhere,
 			when: []condition{all(status(403, 406), webPage)}, prior: often(5),
-			evidence: []evidence{
-				all(status(403, 406), webPage).is(Strong, "{status} came with a web page, and not in the server's own form."),
-				all(status(403, 406), seen("the header Server names a gateway's product", func(v *view) bool {
-					server := strings.ToLower(v.HTTP.Server)
-					return slices.ContainsFunc([]string{"cloudflare", "akamai", "big-ip", "bigip", "imperva", "incapsula", "cloudfront", "awselb", "barracuda", "fortiweb"}, func(product string) bool { return strings.Contains(server, product) })
-				})).is(Fair, "The header Server names a product that stands before servers."),
-			},
+			evidence: []evidence{all(status(403, 406), webPage).is(Strong, "{status} came with a web page, and not in the server's own form.")},
 			phrases: []phrase{
 				{"the requested url was rejected. please consult with your administrator", "", ""},
 				{"attention required! | cloudflare", "", ""},

@@ -21,6 +21,7 @@ type PastedFacts struct {
 	ClientID    string `json:"client_id,omitempty"`
 	RedirectURI string `json:"redirect_uri,omitempty"`
 	Aud         string `json:"aud,omitempty"`
+	Scope       string `json:"scope,omitempty"`
 }
 
 // maxPasted bounds what is read of a pasted text, and maxEchoed a value in its address.
@@ -69,7 +70,7 @@ func read(text string) PastedFacts {
 		if n := query.Get("error"); p.ErrorNumber == "" && numberForm.MatchString(n) {
 			p.ErrorNumber = n
 		}
-		for name, into := range map[string]*string{"client_id": &p.ClientID, "redirect_uri": &p.RedirectURI, "aud": &p.Aud} {
+		for name, into := range map[string]*string{"client_id": &p.ClientID, "redirect_uri": &p.RedirectURI, "aud": &p.Aud, "scope": &p.Scope} {
 			if value := query.Get(name); query.Has(name) && len(value) <= maxEchoed {
 				p.Echo = true
 				*into = Excerpt([]byte(value))

@@ -108,8 +108,8 @@ func TestIDTokenClaims(t *testing.T) {
 				if c.name == "no exp" && !strings.Contains(err.Error(), "does not say when") {
 					t.Error(err)
 				}
-				if !strings.HasPrefix(err.Error(), "The sign-in is refused: ") || !r.AccessToken.IsEmpty() {
-					t.Errorf("%v, %+v", err, r)
+				if !strings.HasPrefix(err.Error(), "The sign-in is refused: ") || !r.IDToken.IsEmpty() || r.Context.Subject != "" || r.AccessToken.Reveal() != "at" {
+					t.Errorf("%v, %+v", err, r) // the tokens are given to be revoked, and nothing that the id_token said
 				}
 				return
 			}

@@ -55,7 +55,8 @@ type TokenResponse struct {
 
 // Exchange trades the code of a callback for tokens (RFC 6749 section 4.1.3,
 // RFC 7636 section 4.5) and verifies the id_token where openid was asked for.
-// Whatever fails, the code is used up: the user signs in again.
+// Whatever fails, the code is used up: the user signs in again. Tokens that come
+// with a fault are of no use, and are given for the caller to revoke.
 func (c *Client) Exchange(ctx context.Context, cfg Configuration, auth ClientAuth, a Authorization, code secret.Value) (TokenResponse, error) {
 	if cfg.TokenEndpoint != a.tokenEndpoint || cfg.Issuer != a.issuer {
 		return TokenResponse{}, serverChanged()
@@ -74,7 +75,7 @@ func (c *Client) Exchange(ctx context.Context, cfg Configuration, auth ClientAut
 		t.Warnings = append(t.Warnings, "launch/patient was granted and the server named no patient.")
 	}
 	if err := c.identify(ctx, cfg, a, text(answer.raw["id_token"]), &t); err != nil {
-		return TokenResponse{}, err
+		return TokenResponse{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken}, err
 	}
 	return t, nil
 }

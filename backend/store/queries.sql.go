@@ -381,49 +381,6 @@ func (q *Queries) ConnectFailures(ctx context.Context, profileID string) ([]Conn
 	return items, nil
 }
 
-const countGrants = `-- name: CountGrants :many
-SELECT profile_id, count(*) AS grants FROM grants GROUP BY profile_id
-`
-
-type CountGrantsRow struct {
-	ProfileID string
-	Grants    int64
-}
-
-func (q *Queries) CountGrants(ctx context.Context) ([]CountGrantsRow, error) {
-	rows, err := q.db.QueryContext(ctx, countGrants)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []CountGrantsRow
-	for rows.Next() {
-		var i CountGrantsRow
-		if err := rows.Scan(&i.ProfileID, &i.Grants); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const countOtherAdmins = `-- name: CountOtherAdmins :one
-SELECT count(*) FROM profile WHERE role = 'admin' AND id <> ?
-`
-
-func (q *Queries) CountOtherAdmins(ctx context.Context, id string) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countOtherAdmins, id)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
 const countProfiles = `-- name: CountProfiles :one
 SELECT count(*) FROM profile
 `
@@ -558,6 +515,15 @@ type DeleteConnectFailureParams struct {
 
 func (q *Queries) DeleteConnectFailure(ctx context.Context, arg DeleteConnectFailureParams) error {
 	_, err := q.db.ExecContext(ctx, deleteConnectFailure, arg.RegistrationID, arg.ProfileID)
+	return err
+}
+
+const deleteConnectFailuresOfProfile = `-- name: DeleteConnectFailuresOfProfile :exec
+DELETE FROM connect_failure WHERE profile_id = ?
+`
+
+func (q *Queries) DeleteConnectFailuresOfProfile(ctx context.Context, profileID string) error {
+	_, err := q.db.ExecContext(ctx, deleteConnectFailuresOfProfile, profileID)
 	return err
 }
 
@@ -1890,6 +1856,21 @@ func (q *Queries) SetGrantError(ctx context.Context, arg SetGrantErrorParams) (i
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const setPasscodeAfter = `-- name: SetPasscodeAfter :exec
+UPDATE profile SET passcode_after = ?1 WHERE id = ?2 AND passcode_after = ?3
+`
+
+type SetPasscodeAfterParams struct {
+	NextAfter int64
+	ID        string
+	ReadAfter int64
+}
+
+func (q *Queries) SetPasscodeAfter(ctx context.Context, arg SetPasscodeAfterParams) error {
+	_, err := q.db.ExecContext(ctx, setPasscodeAfter, arg.NextAfter, arg.ID, arg.ReadAfter)
+	return err
 }
 
 const setSetting = `-- name: SetSetting :exec

@@ -278,3 +278,27 @@ func TestWatchSeesAnotherConnectionsWrite(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An attempt counts only where the count is still what it was computed from.
+func TestAnAttemptOnAStaleCountDoesNotCount(t *testing.T) {
+	s := open(t, t.TempDir())
+	ctx := t.Context()
+	if err := s.InsertProfile(ctx, store.InsertProfileParams{ID: "p", Name: "p", Role: "clinician", CreatedAt: 1}); err != nil {
+		t.Fatal(err)
+	}
+	try := func(read, now, next int64) error {
+		_, err := s.TryPasscode(ctx, store.TryPasscodeParams{NextAfter: next, ID: "p", Now: now, ReadWrong: read})
+		return err
+	}
+	for _, c := range []struct {
+		read, now, next int64
+		counts          bool
+	}{{0, 10, 10, true}, {0, 10, 10, false}, {1, 10, 40, true}, {2, 39, 50, false}, {2, 40, 50, true}} {
+		if err := try(c.read, c.now, c.next); (err == nil) != c.counts || (err != nil && !errors.Is(err, store.ErrNoRow)) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if p, err := s.Profile(ctx, "p"); err != nil || p.WrongPasscodes != 3 || p.PasscodeAfter != 50 {
+		t.Errorf("%+v %v", p, err)
+	}
+}

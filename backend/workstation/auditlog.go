@@ -39,17 +39,9 @@ type action struct {
 // begin records that an action starts. Where that cannot be written, the
 // action must not be done.
 func (w *Workstation) begin(ctx context.Context, p store.Profile, e audit.Entry) (*action, error) {
-	return w.beginWith(ctx, p, e, func(*store.Queries) error { return nil })
-}
-
-// beginWith is begin with something to be stored in the same transaction.
-func (w *Workstation) beginWith(ctx context.Context, p store.Profile, e audit.Entry, deed func(q *store.Queries) error) (*action, error) {
 	a := &action{w: w, seen: observationOf(ctx)}
 	key := w.recordKey(ctx)
 	err := w.store.Update(ctx, func(q *store.Queries) (err error) {
-		if err := deed(q); err != nil {
-			return err
-		}
 		a.started, err = w.appendEntry(ctx, q, key, w.by(p, e).Started(w.now()))
 		return err
 	})
@@ -118,20 +110,18 @@ func (w *Workstation) recorded(ctx context.Context, p store.Profile, e audit.Ent
 }
 
 // record writes one entry, in one transaction with the deed that it tells of;
-// deed may be nil.
+// deed may be nil. The entry comes first: a deed that also changes something
+// outside the database is not done where it cannot be recorded.
 func (w *Workstation) record(ctx context.Context, p store.Profile, e audit.Entry, deed func(q *store.Queries) error) error {
 	ctx = context.WithoutCancel(ctx)
 	key := w.recordKey(ctx)
 	e = w.by(p, e)
 	e.At = w.now()
 	return w.store.Update(ctx, func(q *store.Queries) error {
-		if deed != nil {
-			if err := deed(q); err != nil {
-				return err
-			}
+		if _, err := w.appendEntry(ctx, q, key, e); err != nil || deed == nil {
+			return err
 		}
-		_, err := w.appendEntry(ctx, q, key, e)
-		return err
+		return deed(q)
 	})
 }
 
@@ -405,6 +395,10 @@ func (w *Workstation) patientsKey(ctx context.Context) *vault.DataKey {
 // kept elsewhere too. A record that is not whole is no error: the result says so.
 func (w *Workstation) VerifyAudit(ctx context.Context, anchors ...audit.Anchor) (found audit.Result, err error) {
 	err = w.as(ctx, "VerifyAudit", func(ctx context.Context, _ *seat) error {
+		// The key is asked for here, which recordKey does not.
+		if err := w.unlocked(ctx); err != nil {
+			return err
+		}
 		key := w.recordKey(ctx)
 		return w.store.View(ctx, func(q *store.Queries) error {
 			found, err = verifyRecord(ctx, q, key, anchors...)
@@ -431,10 +425,10 @@ const (
 // ExportAudit writes the whole activity record: as NDJSON, or as FHIR R4
 // AuditEvents. The export is itself recorded. Fault: invalid-format.
 func (w *Workstation) ExportAudit(ctx context.Context, format string, out io.Writer) error {
-	if format != ExportNDJSON && format != ExportFHIR {
-		return fault.Newf("invalid-format", "Choose ndjson or fhir.", "%q is no format of the activity record.", format)
-	}
 	return w.as(ctx, "ExportAudit", func(ctx context.Context, who *seat) error {
+		if format != ExportNDJSON && format != ExportFHIR {
+			return fault.Newf("invalid-format", "Choose ndjson or fhir.", "%q is no format of the activity record.", format)
+		}
 		if err := w.record(ctx, who.profile, audit.Entry{Action: audit.Audit, Detail: audit.DetailExported, Subject: format}, nil); err != nil {
 			return err
 		}
@@ -442,7 +436,7 @@ func (w *Workstation) ExportAudit(ctx context.Context, format string, out io.Wri
 		return w.store.View(ctx, func(q *store.Queries) error {
 			entries := w.auditEntries(auditRows(ctx, q), open)
 			if format == ExportFHIR {
-				owner, err := w.findProfile(ctx, "")
+				owner, err := w.ensureOwner(ctx)
 				if err != nil {
 					return err
 				}

@@ -169,11 +169,7 @@ func (w *Workstation) beginConnect(ctx context.Context, who *seat, ref string, o
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := w.discover(ctx, reg.FHIRBaseURL)
-	if err != nil {
-		return nil, w.failedConnect(ctx, who, reg.ID, diagnose.Discovery, err)
-	}
-	return w.startLogin(ctx, signIn{who: who, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg), kind: standalone, accepted: true, anyAccount: o.AnyAccount, timeout: o.Timeout})
+	return w.startLogin(ctx, signIn{who: who, reg: reg, auth: auth, kind: standalone, accepted: true, anyAccount: o.AnyAccount, timeout: o.Timeout})
 }
 
 // The kinds of grant: from a sign-in that began here, and from an EHR launch.
@@ -185,9 +181,10 @@ const (
 // signIn is what a sign-in is made of.
 type signIn struct {
 	// who is whose the grant will be, whoever sits at the workstation by then.
-	who    *seat
-	reg    store.Registration
-	auth   smart.ClientAuth
+	who  *seat
+	reg  store.Registration
+	auth smart.ClientAuth
+	// cfg and scopes are found out by startLogin.
 	cfg    smart.Configuration
 	scopes scope.Set
 	kind   string
@@ -202,18 +199,28 @@ type signIn struct {
 	notes []string
 }
 
-func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error) {
-	if err := w.checkIssuerIsItsOwn(ctx, in.cfg); err != nil {
-		return nil, err
+// discoverFor finds out what the server says of itself, and what to ask it for.
+func (w *Workstation) discoverFor(ctx context.Context, in *signIn) (err error) {
+	in.cfg, err = w.discover(ctx, in.reg.FHIRBaseURL)
+	if err != nil && in.kind == ehrLaunch {
+		// Asked once more: many failures of a moment ago are over by now.
+		in.cfg, err = w.discover(ctx, in.reg.FHIRBaseURL)
 	}
+	if err != nil {
+		return err
+	}
+	if in.scopes = effectiveScopes(in.reg, in.cfg); in.kind == ehrLaunch {
+		in.scopes = in.scopes.ForLaunch()
+	}
+	in.notes = scopeNotes(*in)
+	return w.checkIssuerIsItsOwn(ctx, in.cfg)
+}
+
+func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error) {
 	if in.timeout <= 0 {
 		in.timeout = DefaultConnectTimeout
 	}
 	in.timeout = min(in.timeout, MaxConnectTimeout)
-	in.notes = scopeNotes(in)
-	if err := w.prepareHTTPS(ctx, redirectURIs(in.reg)...); err != nil {
-		return nil, err
-	}
 	// The sign-in outlives the call that began it, and ends by its own clock.
 	loginCtx, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	login := &Login{end: end, back: make(chan struct{}), done: make(chan struct{}), kind: in.kind, who: in.who}
@@ -221,6 +228,19 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 	if err != nil {
 		end(nil)
 		return nil, err
+	}
+	refused := func(stage diagnose.Stage, err error) (*Login, error) {
+		end(nil)
+		if in.kind == standalone && ctx.Err() == nil {
+			err = w.failedConnect(ctx, in.who, in.reg.ID, stage, err)
+		}
+		return nil, act.end(ctx, err)
+	}
+	if err := w.prepareHTTPS(ctx, redirectURIs(in.reg)...); err != nil {
+		return refused(diagnose.Authorize, err)
+	}
+	if err := w.discoverFor(ctx, &in); err != nil {
+		return refused(diagnose.Discovery, err)
 	}
 	// The last request is the handler's own: one that is refused may be followed by another.
 	var authorization, last smart.Authorization
@@ -257,14 +277,10 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 		return resultPage(in.reg.Name, err)
 	})
 	if err != nil {
-		end(nil)
-		if in.kind == standalone {
-			err = w.failedConnect(ctx, in.who, in.reg.ID, diagnose.Authorize, err)
-		}
-		return nil, act.end(ctx, err)
+		return refused(diagnose.Authorize, err)
 	}
 	// A lock or a switch abandons what is in flight for the profile.
-	context.AfterFunc(in.who.ctx, func() { end(in.who.over()) })
+	stay := context.AfterFunc(in.who.ctx, func() { end(in.who.over()) })
 	now := w.now().UTC()
 	act.seen.note(trace.StepAuthorize, authorization.URL, nil)
 	login.url = authorization.URL
@@ -273,7 +289,10 @@ func (w *Workstation) startLogin(ctx context.Context, in signIn) (*Login, error)
 		StartedAt: now, ExpiresAt: now.Add(in.timeout),
 	}
 	w.track(login, true)
-	w.work.Go(func() { w.supervise(loginCtx, login, act, waiting, in.timeout) })
+	w.work.Go(func() {
+		defer stay()
+		w.supervise(loginCtx, login, act, waiting, in.timeout)
+	})
 	return login, nil
 }
 
@@ -372,6 +391,9 @@ func (w *Workstation) complete(ctx context.Context, in signIn, act *action, a sm
 	}
 	answer, err := way.smart.Exchange(ctx, in.cfg, in.auth, a, code)
 	if err != nil {
+		if !answer.AccessToken.IsEmpty() {
+			w.throwAway(ctx, way.smart, in.cfg, in.auth, answer)
+		}
 		return Status{}, w.explainRefusal(ctx, in.reg, err)
 	}
 	act.patient(patientPath(answer.Context.Patient))
@@ -382,7 +404,7 @@ func (w *Workstation) complete(ctx context.Context, in signIn, act *action, a sm
 	}
 	id, err := w.storeGrant(ctx, in, act, scopes, answer, own)
 	if err != nil && fault.Code(err) != codeAccountChanged {
-		w.throwAway(ctx, in, answer)
+		w.throwAway(ctx, way.smart, in.cfg, in.auth, answer)
 		return Status{}, err
 	}
 	if own != nil {
@@ -394,17 +416,13 @@ func (w *Workstation) complete(ctx context.Context, in signIn, act *action, a sm
 }
 
 // throwAway revokes tokens that found no place, where the server offers it.
-func (w *Workstation) throwAway(ctx context.Context, in signIn, answer smart.TokenResponse) {
-	if in.cfg.RevocationEndpoint == "" {
+func (w *Workstation) throwAway(ctx context.Context, via *smart.Client, cfg smart.Configuration, auth smart.ClientAuth, answer smart.TokenResponse) {
+	if cfg.RevocationEndpoint == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), throwAwayTimeout)
 	defer cancel()
-	way, err := w.to(ctx, in.reg.FHIRBaseURL)
-	if err == nil {
-		err = way.smart.Revoke(ctx, in.cfg, in.auth, answer.RefreshToken, answer.AccessToken)
-	}
-	if err != nil {
+	if err := via.Revoke(ctx, cfg, auth, answer.RefreshToken, answer.AccessToken); err != nil {
 		w.log.Warn("tokens that could not be kept could not be revoked either", "code", fault.Code(err))
 	}
 }

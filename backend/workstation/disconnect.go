@@ -65,8 +65,8 @@ func (w *Workstation) disconnectOwn(ctx context.Context, who *seat, ref string, 
 	return w.disconnect(ctx, who, reg, g, mode)
 }
 
-// disconnect ends one grant. An admin who removes a registration ends those of
-// other profiles too, whose tokens stay closed: the server cannot be told of them.
+// disconnect ends one grant. An admin may end those of other profiles too:
+// unless their passcode was given, the tokens stay closed, and the server cannot be told.
 func (w *Workstation) disconnect(ctx context.Context, who *seat, reg store.Registration, g store.Grant, mode RevokeMode) (Disconnection, error) {
 	// A refresh under way would bring a fresh token to life after the old one was revoked.
 	unlock, err := w.lockGrant(ctx, g.ID, true)
@@ -89,6 +89,13 @@ func (w *Workstation) disconnect(ctx context.Context, who *seat, reg store.Regis
 	}
 	ctx = w.watched(ctx)
 	observationOf(ctx).record(w, audit.Disconnect, reg, nil)
+	if g.ProfileID != who.profile.ID {
+		whose, err := w.store.Profile(ctx, g.ProfileID)
+		if err != nil {
+			return Disconnection{}, err
+		}
+		entry.Subject = whose.Name
+	}
 	err = w.recorded(ctx, who.profile, entry, func(ctx context.Context, act *action) error {
 		if mode == RevokeAuto {
 			d = w.revoke(ctx, reg, g)

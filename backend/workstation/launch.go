@@ -368,23 +368,15 @@ func (l *LaunchListener) begin(ctx context.Context, reg store.Registration, in l
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := w.discover(ctx, reg.FHIRBaseURL)
-	if err != nil {
-		// Asked once more: many failures of a moment ago are over by now.
-		if cfg, err = w.discover(ctx, reg.FHIRBaseURL); err != nil {
-			return nil, err
-		}
-	}
 	timeout := DefaultConnectTimeout
 	if in.Unattended {
 		timeout = unattendedTimeout
 	}
 	ctx = w.watched(ctx)
-	observationOf(ctx).record(w, audit.Launch, reg, &cfg)
+	observationOf(ctx).record(w, audit.Launch, reg, nil)
 	observationOf(ctx).note(trace.StepLaunch, l.url, url.Values{"iss": {in.Issuer}, "launch": {in.Value}})
 	return w.startLogin(ctx, signIn{
-		who: who, timeout: timeout, reg: reg, auth: auth, cfg: cfg, scopes: effectiveScopes(reg, cfg).ForLaunch(), kind: ehrLaunch,
-		launch: in.Value, accepted: !in.Unattended,
+		who: who, timeout: timeout, reg: reg, auth: auth, kind: ehrLaunch, launch: in.Value, accepted: !in.Unattended,
 	})
 }
 

@@ -116,10 +116,10 @@ func (w *Workstation) EnableLocalHTTPS(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(w.home, authorityFile), a.PEM(), 0o600); err != nil {
-			return fault.New("data-folder-unusable", "The data folder cannot be written.", "Make it writable for your account.").Because(err)
-		}
 		return w.record(ctx, who.profile, audit.Entry{Action: audit.Policy, Detail: "localhost-authority-made"}, func(q *store.Queries) error {
+			if err := os.WriteFile(filepath.Join(w.home, authorityFile), a.PEM(), 0o600); err != nil {
+				return fault.New("data-folder-unusable", "The data folder cannot be written.", "Make it writable for your account.").Because(err)
+			}
 			return q.SaveLocalhostAuthority(ctx, store.SaveLocalhostAuthorityParams{Certificate: a.Certificate, Key: sealed, CreatedAt: w.now().UnixMilli()})
 		})
 	})
@@ -170,17 +170,17 @@ func (w *Workstation) DisableLocalHTTPS(ctx context.Context, getenv func(string)
 		if !ok {
 			return noAuthority()
 		}
-		for _, s := range browserStores(getenv) {
-			trusted, err := s.Trusted(ctx, a)
-			if err == nil && trusted {
-				err = s.Untrust(ctx, a)
-			}
-			if err != nil {
-				// Without its key, what still trusts the authority trusts nobody.
-				w.log.Warn("a browser still lists the authority", "browser", s.Kind, "code", fault.Code(err))
-			}
-		}
 		if err := w.record(ctx, who.profile, audit.Entry{Action: audit.Policy, Detail: "localhost-authority-removed"}, func(q *store.Queries) error {
+			for _, s := range browserStores(getenv) {
+				trusted, err := s.Trusted(ctx, a)
+				if err == nil && trusted {
+					err = s.Untrust(ctx, a)
+				}
+				if err != nil {
+					// Without its key, what still trusts the authority trusts nobody.
+					w.log.Warn("a browser still lists the authority", "browser", s.Kind, "code", fault.Code(err))
+				}
+			}
 			_, err := q.DeleteLocalhostAuthority(ctx)
 			return err
 		}); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/fhir"
 	"chartkey/backend/scope"
@@ -53,18 +54,26 @@ func (w *Workstation) learnNames(ctx context.Context, who *seat, connectionID st
 	client := &fhir.Client{HTTP: way.http, BaseURL: g.FHIRBaseURL, Now: w.now, Token: func(context.Context) (string, error) { return token.Reveal(), nil }}
 	var failures []error
 	for _, path := range slices.Compact(paths) { // a patient's own sign-in is of one person
-		res, err := client.Get(ctx, path)
-		if err != nil {
-			failures = append(failures, err)
-			continue
+		entry := readEntry(reg, c, path)
+		if g.Kind == ehrLaunch {
+			entry.Origin = audit.FromLaunch
 		}
-		name := fhir.Summarize(res.Raw).Title
-		if path == patient {
-			c.PatientName = name
-		}
-		if path == user {
-			c.UserName = name
-		}
+		// In the trace it is a part of the sign-in, which ends later.
+		untraced := context.WithValue(ctx, observationKey{}, (*observation)(nil))
+		failures = append(failures, w.recorded(untraced, who.profile, entry, func(context.Context, *action) error {
+			res, err := client.Get(ctx, path)
+			if err != nil {
+				return err
+			}
+			name := fhir.Summarize(res.Raw).Title
+			if path == patient {
+				c.PatientName = name
+			}
+			if path == user {
+				c.UserName = name
+			}
+			return nil
+		}))
 	}
 	sealed, err := w.sealContext(ctx, g.ProfileID, g.ID, c)
 	if err == nil {

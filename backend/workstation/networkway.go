@@ -97,6 +97,17 @@ func (w *Workstation) to(ctx context.Context, base string) (*way, error) {
 	return fresh, nil
 }
 
+// forgetWays takes the clients out of memory, with the proxy's password and the
+// certificates' keys that they hold. What is under way goes on with its own.
+func (w *Workstation) forgetWays() {
+	w.waysMu.Lock()
+	defer w.waysMu.Unlock()
+	for _, known := range w.ways {
+		known.http.CloseIdleConnections()
+	}
+	clear(w.ways)
+}
+
 // maxWays bounds how many servers have a client of their own at once.
 const maxWays = 1000
 

@@ -226,7 +226,7 @@ func (w *Workstation) Close() error {
 	w.trading.Lock() // what a server may have replaced by now is stored first
 	defer w.trading.Unlock()
 	err = errors.Join(err, w.published.close())
-	w.wipeKeys()
+	w.bar()
 	return errors.Join(err, w.store.Close())
 }
 

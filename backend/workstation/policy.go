@@ -57,12 +57,15 @@ func (p Policy) check() error {
 
 // SetPolicy changes the policy. Fault: invalid-policy.
 func (w *Workstation) SetPolicy(ctx context.Context, p Policy) error {
-	if err := p.check(); err != nil {
-		return err
-	}
 	return w.as(ctx, "SetPolicy", func(ctx context.Context, who *seat) error {
+		if err := p.check(); err != nil {
+			return err
+		}
 		before, err := w.Policy(ctx)
-		if err != nil && fault.Code(err) != "store-damaged" {
+		if fault.Code(err) == "store-damaged" {
+			before, err = Policy{}, nil
+		}
+		if err != nil {
 			return err
 		}
 		text, err := json.Marshal(p)

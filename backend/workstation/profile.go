@@ -88,6 +88,15 @@ func (w *Workstation) Profiles(ctx context.Context) ([]Profile, error) {
 	return out, nil
 }
 
+// Profile gives one person, by name or id. Fault: user-not-found.
+func (w *Workstation) Profile(ctx context.Context, user string) (Profile, error) {
+	row, err := w.findProfile(ctx, user)
+	if err != nil {
+		return Profile{}, err
+	}
+	return w.profile(ctx, row.ID)
+}
+
 // NewProfile is a person to be added.
 type NewProfile struct {
 	Name string
@@ -101,22 +110,22 @@ type NewProfile struct {
 // AddProfile adds a person. Faults: invalid-user, user-exists, passcode-too-short.
 func (w *Workstation) AddProfile(ctx context.Context, in NewProfile) (p Profile, err error) {
 	name, role := strip(in.Name), in.Role
-	if err := checkProfile(name, role); err != nil {
-		return p, err
-	}
 	err = w.as(ctx, "AddProfile", func(ctx context.Context, who *seat) error {
+		if err := checkProfile(name, role); err != nil {
+			return err
+		}
 		if _, err := w.findProfile(ctx, name); err == nil {
 			return userExists(name)
-		}
-		if !in.OwnPasscode.IsEmpty() {
-			if err := w.setFirstPasscode(ctx, who.profile, in.OwnPasscode); err != nil {
-				return err
-			}
 		}
 		row := store.Profile{ID: uuid.NewString(), Name: name, Role: role, CreatedAt: w.now().UnixMilli()}
 		var key *store.InsertDataKeyParams
 		if !in.Passcode.IsEmpty() {
 			if key, err = w.newLockedKey(ctx, row.ID, in.Passcode); err != nil {
+				return err
+			}
+		}
+		if !in.OwnPasscode.IsEmpty() {
+			if err := w.setFirstPasscode(ctx, who.profile, in.OwnPasscode); err != nil {
 				return err
 			}
 		}
@@ -201,7 +210,7 @@ func (w *Workstation) setFirstPasscode(ctx context.Context, p store.Profile, pas
 		return err
 	}
 	if wrapped.KDF != nil {
-		return fault.Newf("passcode-exists", "Give the present passcode to change it.", "%s has a passcode already.", p.Name)
+		return passcodeExists(p)
 	}
 	if wrapped.Wrapped != nil {
 		return w.rewrap(ctx, p, wrapped, secret.Value{}, passcode)
@@ -210,10 +219,26 @@ func (w *Workstation) setFirstPasscode(ctx context.Context, p store.Profile, pas
 	if err != nil {
 		return err
 	}
-	if err := w.record(ctx, p, passcodeChanged(p), func(q *store.Queries) error { return q.InsertDataKey(ctx, *key) }); err != nil {
+	err = w.record(ctx, p, passcodeChanged(p), func(q *store.Queries) error {
+		// A profile that was removed meanwhile gets no key any more.
+		if _, err := q.Profile(ctx, p.ID); errors.Is(err, store.ErrNoRow) {
+			return noProfile(p.Name)
+		} else if err != nil {
+			return err
+		}
+		return q.InsertDataKey(ctx, *key)
+	})
+	if store.IsDuplicate(err) {
+		return passcodeExists(p)
+	}
+	if err != nil {
 		return err
 	}
 	return w.provePasscode(ctx, p, &passcode)
+}
+
+func passcodeExists(p store.Profile) *fault.Error {
+	return fault.Newf("passcode-exists", "Give the present passcode to change it.", "%s has a passcode already.", p.Name)
 }
 
 func passcodeChanged(p store.Profile) audit.Entry {
@@ -265,12 +290,12 @@ func (w *Workstation) changePasscode(ctx context.Context, owner string, from vau
 // Faults: user-not-found, passcode-needed, passcode-wrong, passcode-delayed,
 // passcode-too-short.
 func (w *Workstation) ChangePasscode(ctx context.Context, user string, old, next secret.Value) error {
-	p := w.current().profile
-	var err error
+	p, err := w.stillThere(ctx, w.current().profile)
 	if user != "" {
-		if p, err = w.findProfile(ctx, user); err != nil {
-			return err
-		}
+		p, err = w.findProfile(ctx, user)
+	}
+	if err != nil {
+		return err
 	}
 	if locked, err := w.LockedElsewhere(ctx); err != nil {
 		return err
@@ -283,6 +308,9 @@ func (w *Workstation) ChangePasscode(ctx context.Context, user string, old, next
 	wrapped, err := w.wrappedKey(ctx, p.ID)
 	if err != nil {
 		return err
+	}
+	if w.current().profile.ID != p.ID {
+		defer w.forgetKey(p.ID)
 	}
 	if wrapped.KDF == nil {
 		return w.setFirstPasscode(ctx, p, next)
@@ -299,15 +327,12 @@ func (w *Workstation) ChangePasscode(ctx context.Context, user string, old, next
 	if err := w.provePasscode(ctx, p, &old); err != nil {
 		return err
 	}
-	if w.current().profile.ID != p.ID {
-		defer w.forgetKey(p.ID)
-	}
 	return w.rewrap(ctx, p, wrapped, old, next)
 }
 
 // ResetPasscode takes a profile's passcode away and destroys its key: its
 // connections, which only that key opened, are gone, and the EHRs are not told.
-// The next sign-in of the profile chooses a passcode. Faults: user-not-found, last-admin.
+// The next sign-in of the profile chooses a passcode. Faults: user-not-found, own-profile.
 func (w *Workstation) ResetPasscode(ctx context.Context, user string) error {
 	return w.as(ctx, "ResetPasscode", func(ctx context.Context, who *seat) error {
 		p, err := w.findProfile(ctx, user)
@@ -318,20 +343,31 @@ func (w *Workstation) ResetPasscode(ctx context.Context, user string) error {
 			return fault.New("own-profile", "This is the profile that you are signed in to.", "Change its passcode instead: that keeps the connections.")
 		}
 		err = w.record(ctx, who.profile, audit.Entry{Action: audit.Profile, Detail: audit.DetailPasscodeReset, Subject: p.Name}, func(q *store.Queries) error {
-			return errors.Join(destroyKey(ctx, q, p.ID), q.ForgiveProfile(ctx, p.ID))
+			return errors.Join(stillHere(ctx, q, who), destroyKey(ctx, q, p.ID), q.ForgiveProfile(ctx, p.ID))
 		})
 		w.forgetKey(p.ID)
 		return err
 	})
 }
 
+// stillHere makes sure, inside the transaction that removes or resets somebody,
+// that the admin who does it was not removed meanwhile: so one is always left.
+func stillHere(ctx context.Context, q *store.Queries, who *seat) error {
+	_, err := q.Profile(ctx, who.profile.ID)
+	if errors.Is(err, store.ErrNoRow) {
+		return noProfile(who.profile.Name)
+	}
+	return err
+}
+
 // destroyKey deletes a profile's key with all that only it opens.
 func destroyKey(ctx context.Context, q *store.Queries, profileID string) error {
-	return errors.Join(q.DeleteDataKey(ctx, profileID), q.DeleteGrantsOfProfile(ctx, profileID), q.DeleteTestReportsOfProfile(ctx, profileID), q.DeleteAccountsOfProfile(ctx, profileID), q.DeleteFailuresOfProfile(ctx, profileID), q.DeleteTracesOfProfile(ctx, profileID))
+	return errors.Join(q.DeleteDataKey(ctx, profileID), q.DeleteGrantsOfProfile(ctx, profileID), q.DeleteTestReportsOfProfile(ctx, profileID), q.DeleteAccountsOfProfile(ctx, profileID),
+		q.DeleteFailuresOfProfile(ctx, profileID), q.DeleteTracesOfProfile(ctx, profileID), q.DeleteConnectFailuresOfProfile(ctx, profileID))
 }
 
 // RemoveProfile removes a person with their key and connections. The EHRs are
-// not told. Faults: user-not-found, last-admin, own-profile.
+// not told. Faults: user-not-found, own-profile.
 func (w *Workstation) RemoveProfile(ctx context.Context, user string) error {
 	return w.as(ctx, "RemoveProfile", func(ctx context.Context, who *seat) error {
 		p, err := w.findProfile(ctx, user)
@@ -342,7 +378,10 @@ func (w *Workstation) RemoveProfile(ctx context.Context, user string) error {
 			return fault.New("own-profile", "This is the profile that you are signed in to.", "Switch to another admin's profile to remove it.")
 		}
 		err = w.record(ctx, who.profile, audit.Entry{Action: audit.Profile, Detail: audit.DetailRemoved, Subject: p.Name}, func(q *store.Queries) error {
-			n, err := q.DeleteProfile(ctx, p.ID) // an admin does it, so one is left
+			if err := stillHere(ctx, q, who); err != nil {
+				return err
+			}
+			n, err := q.DeleteProfile(ctx, p.ID)
 			if err == nil && n == 0 {
 				return noProfile(user)
 			}
@@ -359,7 +398,7 @@ func (w *Workstation) RemoveProfile(ctx context.Context, user string) error {
 //
 // Faults: user-not-found, passcode-needed, passcode-wrong, passcode-delayed.
 func (w *Workstation) RevokeConnections(ctx context.Context, user string, passcode secret.Value) (done []Disconnection, err error) {
-	err = w.as(ctx, "RevokeConnections", func(ctx context.Context, _ *seat) error {
+	err = w.as(ctx, "RevokeConnections", func(ctx context.Context, who *seat) error {
 		p, err := w.findProfile(ctx, user)
 		if err != nil {
 			return err
@@ -367,7 +406,9 @@ func (w *Workstation) RevokeConnections(ctx context.Context, user string, passco
 		if err := w.provePasscode(ctx, p, &passcode); err != nil {
 			return err
 		}
-		defer w.forgetKey(p.ID)
+		if p.ID != who.profile.ID {
+			defer w.forgetKey(p.ID)
+		}
 		grants, err := w.store.GrantsOfProfile(ctx, p.ID)
 		if err != nil {
 			return err
@@ -377,7 +418,7 @@ func (w *Workstation) RevokeConnections(ctx context.Context, user string, passco
 			if err != nil {
 				return err
 			}
-			d, err := w.disconnect(ctx, newSeat(p), reg, g, RevokeAuto)
+			d, err := w.disconnect(ctx, who, reg, g, RevokeAuto)
 			if err != nil {
 				return err
 			}

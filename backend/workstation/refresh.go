@@ -238,6 +238,23 @@ func (w *Workstation) renewLocked(ctx context.Context, reg store.Registration, g
 		return g, err
 	}
 	defer giveBack()
+	profile, err := w.store.Profile(ctx, g.ProfileID)
+	if err != nil {
+		return g, err
+	}
+	entry := registrationEntry(audit.Refresh, reg)
+	entry.Patient, entry.Origin = patientPath(r.context.Patient), originOf(ctx)
+	if r.act, err = w.begin(ctx, profile, entry); err != nil {
+		return g, err
+	}
+	renewed, err := w.renewRecorded(ctx, r)
+	return renewed, r.act.end(ctx, err)
+}
+
+// renewRecorded is renewLocked once it is recorded that it begins.
+func (w *Workstation) renewRecorded(ctx context.Context, r renewal) (store.Grant, error) {
+	g := r.g
+	var err error
 	if r.cfg, err = w.discover(ctx, g.FHIRBaseURL); err != nil {
 		return g, w.renewalFailed(ctx, r, err)
 	}
@@ -249,33 +266,19 @@ func (w *Workstation) renewLocked(ctx context.Context, reg store.Registration, g
 		return g, err
 	}
 	r.client = way.smart
-	observationOf(ctx).record(w, audit.Refresh, reg, &r.cfg)
+	observationOf(ctx).record(w, audit.Refresh, r.reg, &r.cfg)
 	w.trading.RLock()
 	defer w.trading.RUnlock()
-	if r.act, err = w.beginRenewal(ctx, r); err != nil {
+	// Durable before it is sent: whoever comes after a crash knows that the refresh token may be spent.
+	now := w.now().UnixMilli()
+	n, err := w.store.BeginRefresh(ctx, store.BeginRefreshParams{At: &now, ID: g.ID, ReadVersion: g.Version})
+	if err == nil && n == 0 {
+		err = removedMeanwhile()
+	}
+	if err != nil {
 		return g, err
 	}
-	renewed, err := w.trade(ctx, r)
-	return renewed, r.act.end(ctx, err)
-}
-
-// beginRenewal makes durable that a refresh token is about to be sent, so that
-// whoever comes after a crash knows that it may be spent.
-func (w *Workstation) beginRenewal(ctx context.Context, r renewal) (*action, error) {
-	profile, err := w.store.Profile(ctx, r.g.ProfileID)
-	if err != nil {
-		return nil, err
-	}
-	entry := registrationEntry(audit.Refresh, r.reg)
-	entry.Patient, entry.Origin = patientPath(r.context.Patient), originOf(ctx)
-	return w.beginWith(ctx, profile, entry, func(q *store.Queries) error {
-		now := w.now().UnixMilli()
-		n, err := q.BeginRefresh(ctx, store.BeginRefreshParams{At: &now, ID: r.g.ID, ReadVersion: r.g.Version})
-		if err == nil && n == 0 {
-			return removedMeanwhile()
-		}
-		return err
-	})
+	return w.trade(ctx, r)
 }
 
 func removedMeanwhile() *fault.Error {
@@ -289,7 +292,12 @@ func (w *Workstation) trade(ctx context.Context, r renewal) (store.Grant, error)
 	answer, err := r.send(sending)
 	if err == nil {
 		// From here on the old refresh token may be spent: the answer is stored even if the caller has gone.
-		return w.storeRenewal(context.WithoutCancel(ctx), r, answer)
+		ctx = context.WithoutCancel(ctx)
+		renewed, err := w.storeRenewal(ctx, r, answer)
+		if err != nil && !answer.RefreshToken.IsEmpty() {
+			return r.g, w.renewalLost(ctx, r, answer, err)
+		}
+		return renewed, err
 	}
 	switch {
 	case !answer.RefreshToken.IsEmpty():
@@ -304,6 +312,16 @@ func (w *Workstation) trade(ctx context.Context, r renewal) (store.Grant, error)
 		err = w.explainRefusal(ctx, r.reg, err)
 	}
 	return r.g, w.renewalFailed(ctx, r, err)
+}
+
+// renewalLost gives back to the EHR what could not be stored: the profile was
+// reset or removed, or it could not be recorded. The old token is spent.
+func (w *Workstation) renewalLost(ctx context.Context, r renewal, answer smart.TokenResponse, cause error) error {
+	w.throwAway(ctx, r.client, r.cfg, r.auth, answer)
+	if _, err := w.recordGrantError(ctx, r.g, "Its renewal could not be stored, so it was given back to the EHR.", cause); err != nil {
+		w.log.Warn("a renewal that was lost could not be noted as such", "error", err)
+	}
+	return cause
 }
 
 // endGrant notes that the server no longer takes the refresh token, if that is

@@ -43,7 +43,7 @@ var rights = map[string]right{
 
 	"VaultStatus": anybody, "OpenVault": signedIn, "CreateVault": adminOnly, "ProtectVault": adminOnly,
 
-	"ActAs": anybody, "Seat": anybody, "Profiles": anybody, "Unlock": anybody, "Lock": anybody, "LockEverywhere": anybody, "LockedElsewhere": anybody,
+	"ActAs": anybody, "Seat": anybody, "Profiles": anybody, "Profile": anybody, "Unlock": anybody, "Lock": anybody, "LockEverywhere": anybody, "LockedElsewhere": anybody, "FollowLock": anybody,
 	"AddProfile": adminOnly, "RemoveProfile": adminOnly, "ResetPasscode": adminOnly, "RevokeConnections": adminOnly, "ChangePasscode": anybody,
 
 	"LocalHTTPS": anybody, "EnableLocalHTTPS": adminOnly, "TrustLocalHTTPS": adminOnly, "DisableLocalHTTPS": adminOnly,

@@ -117,17 +117,13 @@ func (w *Workstation) as(ctx context.Context, use string, do func(ctx context.Co
 // prove makes sure that the profile at a seat is who it says: its key is at
 // hand, by its passcode where it has one.
 func (w *Workstation) prove(ctx context.Context, s *seat) error {
-	if now, err := w.store.Profile(ctx, s.profile.ID); errors.Is(err, store.ErrNoRow) {
-		return noProfile(s.profile.Name)
-	} else if err != nil {
+	if _, err := w.stillThere(ctx, s.profile); err != nil {
 		return err
-	} else if now.Role != s.profile.Role {
-		return fault.New("role-needed", "The role of this profile was changed in the meantime.", "Lock and unlock Chartkey.")
 	}
 	if locked, err := w.LockedElsewhere(ctx); err != nil {
 		return err
 	} else if locked {
-		w.wipeKeys()
+		w.dropKeys()
 		return errLocked()
 	}
 	s.mu.Lock()
@@ -135,7 +131,6 @@ func (w *Workstation) prove(ctx context.Context, s *seat) error {
 	if s.locked {
 		return errLocked()
 	}
-	w.unbar()
 	if s.proven {
 		return w.stillProven(ctx, s)
 	}
@@ -144,6 +139,15 @@ func (w *Workstation) prove(ctx context.Context, s *seat) error {
 	}
 	s.proven = true
 	return nil
+}
+
+// stillThere gives a profile as it is stored now. Fault: user-not-found.
+func (w *Workstation) stillThere(ctx context.Context, p store.Profile) (store.Profile, error) {
+	now, err := w.store.Profile(ctx, p.ID)
+	if errors.Is(err, store.ErrNoRow) {
+		err = noProfile(p.Name)
+	}
+	return now, err
 }
 
 // stillProven notices, between two uses, that a profile without a passcode
@@ -253,7 +257,15 @@ func (w *Workstation) countPasscode(ctx context.Context, id string) error {
 			return err
 		}
 		now := w.now()
-		if after := fromMillis(p.PasscodeAfter); now.Before(after) {
+		after := fromMillis(p.PasscodeAfter)
+		if latest := now.Add(delayAfter(p.WrongPasscodes)).Truncate(time.Millisecond); after.After(latest) {
+			// The clock was put back since: nobody waits longer for that than the delay itself.
+			if err := w.store.SetPasscodeAfter(ctx, store.SetPasscodeAfterParams{NextAfter: latest.UnixMilli(), ID: id, ReadAfter: p.PasscodeAfter}); err != nil {
+				return err
+			}
+			continue
+		}
+		if now.Before(after) {
 			return fault.Newf("passcode-delayed", "Wait, then try again. If the passcode is lost, an admin can reset it; that ends this profile's connections.",
 				"After %d wrong passcodes the next one is taken at %s.", p.WrongPasscodes, after.Local().Format("15:04:05")).CanRetry()
 		}
@@ -284,14 +296,14 @@ func noProfile(name string) *fault.Error {
 	return fault.Newf("user-not-found", "See chartkey user list.", "There is no user %q on this workstation.", name)
 }
 
-// findProfile finds a profile by name or id; "" is the workstation's owner.
+// findProfile finds a profile by name or id.
 func (w *Workstation) findProfile(ctx context.Context, ref string) (store.Profile, error) {
 	all, err := w.store.Profiles(ctx)
 	if err != nil {
 		return store.Profile{}, err
 	}
-	for i, p := range all {
-		if p.ID == ref || strings.EqualFold(p.Name, strip(ref)) || (ref == "" && i == 0) {
+	for _, p := range all {
+		if p.ID == ref || strings.EqualFold(p.Name, strip(ref)) {
 			return p, nil
 		}
 	}
@@ -302,7 +314,11 @@ func (w *Workstation) findProfile(ctx context.Context, ref string) (store.Profil
 // workstation's owner. Its passcode is asked for when it is first needed.
 // Fault: user-not-found.
 func (w *Workstation) ActAs(ctx context.Context, user string) error {
-	p, err := w.findProfile(ctx, user)
+	find := w.ensureOwner
+	if user != "" {
+		find = func(ctx context.Context) (store.Profile, error) { return w.findProfile(ctx, user) }
+	}
+	p, err := find(ctx)
 	if err != nil {
 		return err
 	}
@@ -318,8 +334,10 @@ func (w *Workstation) Seat(ctx context.Context) (SeatStatus, error) {
 	if err != nil {
 		return s, err
 	}
-	needsPasscode := false
+	_, gone := w.stillThere(ctx, who.profile)
+	needsPasscode := gone != nil
 	switch {
+	case gone != nil: // another profile has to be chosen
 	case wrapped.KDF != nil:
 		s.Passcode = "set"
 		needsPasscode = !w.holds(who.profile.ID, wrapped)
@@ -362,30 +380,24 @@ type UnlockRequest struct {
 // Faults: user-not-found, passcode-needed, passcode-wrong, passcode-delayed,
 // passcode-not-set, passcode-too-short, and those of the vault.
 func (w *Workstation) Unlock(ctx context.Context, r UnlockRequest) error {
-	p := w.current().profile
-	var err error
+	p, err := w.stillThere(ctx, w.current().profile)
 	if r.Profile != "" {
-		if p, err = w.findProfile(ctx, r.Profile); err != nil {
-			return err
-		}
-	}
-	if err := w.unlockVault(ctx, r.Passphrase); err != nil {
-		return err
-	}
-	given := &r.Passcode
-	if r.Passcode.IsEmpty() {
-		given = nil
-	}
-	err = w.provePasscode(ctx, p, given)
-	if fault.Code(err) == "passcode-not-set" && !r.NewPasscode.IsEmpty() {
-		err = w.setFirstPasscode(ctx, p, r.NewPasscode)
+		p, err = w.findProfile(ctx, r.Profile)
 	}
 	if err != nil {
 		return err
 	}
-	if err := w.record(ctx, p, audit.Entry{Action: audit.SignIn, Detail: audit.DetailUnlocked}, func(q *store.Queries) error {
-		return q.DeleteSetting(ctx, lockedSetting)
-	}); err != nil {
+	relock, err := w.unlockVault(ctx, r.Passphrase)
+	if err != nil {
+		return err
+	}
+	if err := w.signIn(ctx, p, r); err != nil {
+		if relock() {
+			return err
+		}
+		if w.current().profile.ID != p.ID {
+			w.forgetKey(p.ID)
+		}
 		return err
 	}
 	next := newSeat(p)
@@ -398,6 +410,24 @@ func (w *Workstation) Unlock(ctx context.Context, r UnlockRequest) error {
 	return nil
 }
 
+// signIn proves a profile, and records that it did. The vault is open.
+func (w *Workstation) signIn(ctx context.Context, p store.Profile, r UnlockRequest) error {
+	given := &r.Passcode
+	if r.Passcode.IsEmpty() {
+		given = nil
+	}
+	err := w.provePasscode(ctx, p, given)
+	if fault.Code(err) == "passcode-not-set" && !r.NewPasscode.IsEmpty() {
+		err = w.setFirstPasscode(ctx, p, r.NewPasscode)
+	}
+	if err != nil {
+		return err
+	}
+	return w.record(ctx, p, audit.Entry{Action: audit.SignIn, Detail: audit.DetailUnlocked}, func(q *store.Queries) error {
+		return q.DeleteSetting(ctx, lockedSetting)
+	})
+}
+
 // Lock ends the stay of the profile at the seat: its sign-ins and reads are
 // abandoned, and the keys leave this process's memory. Unlock brings them back.
 // why is a few words, as in "idle" or "screen locked".
@@ -406,7 +436,7 @@ func (w *Workstation) Lock(ctx context.Context, why string) error {
 	next := newSeat(who.profile)
 	next.locked = true
 	w.take(next, errLocked())
-	w.wipeKeys()
+	w.bar()
 	// Locking is never stopped, least of all by a record that cannot be written.
 	return w.record(ctx, who.profile, audit.Entry{Action: audit.Lock, Subject: why}, nil)
 }
@@ -414,8 +444,30 @@ func (w *Workstation) Lock(ctx context.Context, why string) error {
 // LockEverywhere locks every process that has this data folder open, until
 // somebody unlocks it.
 func (w *Workstation) LockEverywhere(ctx context.Context) error {
+	// Once it is locked, nothing opens the vault: the key of the record is fetched before.
+	w.recordKey(ctx)
 	err := w.store.SetSetting(ctx, store.SetSettingParams{Name: lockedSetting, Value: w.now().UTC().Format(time.RFC3339)})
 	return errors.Join(err, w.Lock(ctx, "everywhere"))
+}
+
+// FollowLock ends what is under way here, and takes the keys out of memory,
+// within two seconds after another process has locked the data folder. It
+// returns when ctx ends. Once somebody has unlocked the folder, the profile's
+// passcode is asked for anew.
+func (w *Workstation) FollowLock(ctx context.Context) error {
+	return w.Watch(ctx, func() {
+		if locked, err := w.LockedElsewhere(ctx); err != nil || !locked {
+			return // a database that cannot be read tells so at the next use
+		}
+		who := w.current()
+		who.mu.Lock()
+		locked := who.locked
+		who.mu.Unlock()
+		if !locked {
+			w.take(newSeat(who.profile), errLocked())
+			w.dropKeys()
+		}
+	})
 }
 
 // LockedElsewhere tells whether LockEverywhere holds.

@@ -60,6 +60,16 @@ func (w *Workstation) openVaultBy(ctx context.Context, ask func(context.Context,
 	if w.vault != nil {
 		return w.vault, nil
 	}
+	if locked, err := w.LockedElsewhere(ctx); err != nil {
+		return nil, err
+	} else if locked {
+		return nil, errLocked()
+	}
+	return w.openWith(ctx, ask)
+}
+
+// openWith is openVaultBy whatever is locked.
+func (w *Workstation) openWith(ctx context.Context, ask func(context.Context, bool) (secret.Value, error)) (*vault.Vault, error) {
 	h, exists, err := w.readHeader(ctx)
 	if err != nil {
 		return nil, err
@@ -156,9 +166,14 @@ func (w *Workstation) createVault(ctx context.Context, given *secret.Value) (*va
 	if err != nil {
 		return nil, err
 	}
-	now := w.now().UnixMilli()
+	now := w.now()
+	made := w.by(w.current().profile, audit.Entry{At: now, Action: audit.Vault, Detail: audit.DetailMade, Subject: string(h.Protection)})
 	if err := w.store.Update(ctx, func(q *store.Queries) error {
-		return q.InsertVault(ctx, store.InsertVaultParams{ID: h.VaultID, Header: string(header), CreatedAt: now, UpdatedAt: now})
+		// The key of the activity record comes after: there was nothing yet to seal it with.
+		if _, err := w.appendEntry(ctx, q, nil, made); err != nil {
+			return err
+		}
+		return q.InsertVault(ctx, store.InsertVaultParams{ID: h.VaultID, Header: string(header), CreatedAt: now.UnixMilli(), UpdatedAt: now.UnixMilli()})
 	}); err != nil {
 		v.Close()
 		return nil, err
@@ -213,8 +228,14 @@ func (w *Workstation) holds(owner string, stored vault.WrappedKey) bool {
 }
 
 // stillHolds makes sure, inside the transaction that stores what was sealed
-// with it, that the key of a profile was not destroyed in the meantime.
+// with it, that the key of a profile was not destroyed in the meantime, and
+// that the data folder was not locked.
 func (w *Workstation) stillHolds(ctx context.Context, q *store.Queries, owner string) error {
+	if _, err := q.Setting(ctx, lockedSetting); err == nil {
+		return errLocked()
+	} else if !errors.Is(err, store.ErrNoRow) {
+		return err
+	}
 	row, err := q.DataKey(ctx, owner)
 	if err != nil && !errors.Is(err, store.ErrNoRow) {
 		return err
@@ -222,7 +243,7 @@ func (w *Workstation) stillHolds(ctx context.Context, q *store.Queries, owner st
 	if err == nil && w.holds(owner, vault.WrappedKey{Wrapped: row.Wrapped}) {
 		return nil
 	}
-	return errSwitched()
+	return fault.New("sign-in-abandoned", "The profile was locked, or its passcode changed or reset, in the meantime, so nothing was kept.", "Unlock the profile, then try again.")
 }
 
 // heldDataKey gives the key of an owner if it is in memory, or nil.
@@ -363,7 +384,13 @@ func (w *Workstation) VaultStatus(ctx context.Context) (VaultStatus, error) {
 		return s, nil
 	}
 	s.State, s.Protection = "unlocked", string(h.Protection)
-	if err := w.unlocked(ctx); err != nil {
+	locked, err := w.LockedElsewhere(ctx)
+	if err == nil && locked {
+		err = errLocked()
+	} else if err == nil {
+		err = w.unlocked(ctx)
+	}
+	if err != nil {
 		s.State = "locked"
 		s.Error = Fault(err)
 		s.Advice = s.Error.Advice
@@ -373,46 +400,47 @@ func (w *Workstation) VaultStatus(ctx context.Context) (VaultStatus, error) {
 
 // unlockVault lifts the bar of a lock, and opens the vault where there is one:
 // with a passphrase or, where pass is empty, by asking the keyring, which may
-// then prompt.
-func (w *Workstation) unlockVault(ctx context.Context, pass secret.Value) error {
+// then prompt. relock puts a bar back that was lifted, and tells whether it did.
+func (w *Workstation) unlockVault(ctx context.Context, pass secret.Value) (relock func() bool, err error) {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
+	barred := w.barred
+	relock = func() bool {
+		if barred {
+			w.bar()
+		}
+		return barred
+	}
 	h, exists, err := w.readHeader(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	barred := w.barred
-	w.barred = false
-	if w.vault != nil || !exists {
-		return nil
-	}
-	var v *vault.Vault
-	switch {
-	case h.Protection == vault.ByKeyring:
-		v, err = vault.UnlockWithKeyring(ctx, w.keyring.Prompting(), h)
-	case pass.IsEmpty():
-		if _, err = w.openVaultLocked(ctx); err == nil {
-			return nil
+	if w.vault == nil && exists {
+		var v *vault.Vault
+		switch {
+		case h.Protection == vault.ByKeyring && w.keyring == nil:
+			err = noKeyring()
+		case h.Protection == vault.ByKeyring:
+			v, err = vault.UnlockWithKeyring(ctx, w.keyring.Prompting(), h)
+		case pass.IsEmpty():
+			v, err = w.openWith(ctx, w.askPass)
+		default:
+			v, err = vault.UnlockWithPassphrase(h, pass)
 		}
-	default:
-		v, err = vault.UnlockWithPassphrase(h, pass)
+		if err != nil {
+			return nil, err
+		}
+		w.vault, w.header = v, h
 	}
-	if err != nil {
-		w.barred = barred
-		return err
-	}
-	w.vault, w.header = v, h
-	return nil
+	w.barred = false
+	return relock, nil
 }
 
 // CreateVault makes a vault under a passphrase, for a workstation without a
 // usable keyring. Fault: vault-exists.
 func (w *Workstation) CreateVault(ctx context.Context, pass secret.Value) error {
-	return w.as(ctx, "CreateVault", func(ctx context.Context, who *seat) error {
-		if err := w.makeVault(ctx, pass); err != nil {
-			return err
-		}
-		return w.record(ctx, who.profile, audit.Entry{Action: audit.Vault, Detail: audit.DetailMade}, nil)
+	return w.as(ctx, "CreateVault", func(ctx context.Context, _ *seat) error {
+		return w.makeVault(ctx, pass)
 	})
 }
 
@@ -423,25 +451,30 @@ func (w *Workstation) makeVault(ctx context.Context, pass secret.Value) error {
 	return err
 }
 
-// wipeKeys takes the keys out of memory. The key of the activity record stays:
+// dropKeys takes the keys out of memory. The key of the activity record stays:
 // it opens nothing, and what happens at the lock is to be recorded.
-func (w *Workstation) wipeKeys() {
+func (w *Workstation) dropKeys() {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
+	w.dropKeysLocked()
+}
+
+func (w *Workstation) dropKeysLocked() {
 	if w.vault != nil {
 		w.vault.Close()
 	}
 	w.vault = nil
-	w.barred = true
 	clear(w.keys)
 	w.services.wipe()
+	w.forgetWays()
 }
 
-// unbar lets the vault be opened again once nothing is locked any more.
-func (w *Workstation) unbar() {
+// bar takes the keys out of memory, and keeps the vault closed until Unlock.
+func (w *Workstation) bar() {
 	w.vaultMu.Lock()
 	defer w.vaultMu.Unlock()
-	w.barred = false
+	w.dropKeysLocked()
+	w.barred = true
 }
 
 // ProtectVault moves the master key under a passphrase (pass given) or into

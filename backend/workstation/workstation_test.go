@@ -105,7 +105,7 @@ type bench struct {
 
 const secretOfTest = "s3cret+of%the/test"
 
-func newBench(t testing.TB, settings simulator.Settings) *bench {
+func newBench(t testing.TB, settings simulator.Settings, change ...func(*workstation.Options)) *bench {
 	t.Helper()
 	b := &bench{home: filepath.Join(t.TempDir(), "data"), clock: &clock{}, redirect: freeRedirect(t)}
 	ehr, err := simulator.New(simulator.Options{Now: b.clock.now, Settings: settings, Clients: []simulator.Client{
@@ -124,7 +124,7 @@ func newBench(t testing.TB, settings simulator.Settings) *bench {
 		_ = ehr.Close(ctx) // some tests have closed it already
 	})
 	b.ehr = ehr
-	b.Workstation = openDesk(t, b.home, b.clock)
+	b.Workstation = openDesk(t, b.home, b.clock, change...)
 	return b
 }
 

@@ -37,14 +37,14 @@ DELETE FROM profile WHERE id = ?;
 -- name: CountProfiles :one
 SELECT count(*) FROM profile;
 
--- name: CountOtherAdmins :one
-SELECT count(*) FROM profile WHERE role = 'admin' AND id <> ?;
-
 -- name: TryPasscode :one
 -- Counts an attempt before it is made, so that attempts at the same time count too.
 UPDATE profile SET wrong_passcodes = wrong_passcodes + 1, passcode_after = sqlc.arg(next_after)
 WHERE id = sqlc.arg(id) AND passcode_after <= sqlc.arg(now) AND wrong_passcodes = sqlc.arg(read_wrong)
 RETURNING wrong_passcodes;
+
+-- name: SetPasscodeAfter :exec
+UPDATE profile SET passcode_after = sqlc.arg(next_after) WHERE id = sqlc.arg(id) AND passcode_after = sqlc.arg(read_after);
 
 -- name: ForgiveProfile :exec
 UPDATE profile SET wrong_passcodes = 0, passcode_after = 0 WHERE id = ?;
@@ -145,11 +145,11 @@ SELECT account FROM account WHERE registration_id = ? AND profile_id = ?;
 INSERT INTO account (registration_id, profile_id, account) VALUES (?, ?, ?)
 ON CONFLICT (registration_id, profile_id) DO UPDATE SET account = excluded.account;
 
+-- name: DeleteConnectFailuresOfProfile :exec
+DELETE FROM connect_failure WHERE profile_id = ?;
+
 -- name: DeleteAccountsOfProfile :exec
 DELETE FROM account WHERE profile_id = ?;
-
--- name: CountGrants :many
-SELECT profile_id, count(*) AS grants FROM grants GROUP BY profile_id;
 
 -- name: AuditChain :one
 SELECT head, key FROM audit_chain;
