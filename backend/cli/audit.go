@@ -12,7 +12,7 @@ import (
 )
 
 func (r *run) auditCommand() *cobra.Command {
-	return group("audit", "See, check and export the activity record", r.auditListCommand(), r.auditVerifyCommand(), r.auditExportCommand())
+	return group("audit", "See, check and export the activity record", r.auditListCommand(), r.auditVerifyCommand(), r.auditExportCommand(), r.auditResealCommand())
 }
 
 func (r *run) auditListCommand() *cobra.Command {
@@ -115,6 +115,35 @@ func (r *run) auditVerifyCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&anchor, "anchor", "", "an `anchor` that was printed before, to check against")
 	return cmd
+}
+
+func (r *run) auditResealCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "reseal", Short: "Let a damaged record go on, after somebody has looked into it", Args: noArgs, Example: "  chartkey audit reseal --yes",
+		Long: "Nothing is removed. The record says for good that nothing vouches for what it had until then.\n" +
+			"While it is damaged nothing is recorded, and so nothing is done.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				if !yes {
+					if err := r.confirm(cmd.Context(), "Let the record go on, marked as damaged until now? [y/N] "); err != nil {
+						return err
+					}
+				}
+				if err := w.ResealAudit(cmd.Context()); err != nil {
+					return err
+				}
+				return r.out.print(resealed{"resealed"}, func(out io.Writer) { fmt.Fprintln(out, "The record goes on.") })
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// resealed says that the record goes on.
+type resealed struct {
+	Event string `json:"event"`
 }
 
 func (r *run) auditExportCommand() *cobra.Command {
