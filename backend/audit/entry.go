@@ -62,6 +62,8 @@ const (
 	DetailLaunchAccepted  = "launch-accepted"
 	DetailLaunchDiscarded = "launch-discarded"
 
+	// Of Registration, outward: the app registers itself at a server.
+	DetailRegistering = "registering"
 	// Of Registration: the workstation registered itself at the EHR as a copy of the app. The subject is its client ID.
 	DetailInstance = "instance"
 

@@ -39,7 +39,7 @@ func TestHelp(t *testing.T) {
 	walk(nil)
 	for _, want := range []string{
 		"version", "demo", "window", "registration add", "registration list", "registration show", "registration edit", "registration remove", "registration kit", "registration scopes", "registration survey",
-		"registration key list", "registration key new", "registration key import", "registration key use", "registration key remove", "registration key export",
+		"registration key list", "registration key new", "registration key import", "registration key use", "registration key remove", "registration key export", "registration register",
 		"connect", "status", "test", "refresh", "disconnect", "fhir get", "simulator", "doctor",
 		"vault status", "vault unlock", "vault use-passphrase", "vault use-keyring", "completion bash",
 	} {

@@ -16,7 +16,7 @@ import (
 
 func (r *run) registrationCommand() *cobra.Command {
 	return group("registration", "Keep what this app is registered as at an EHR",
-		r.registrationAdd(), r.registrationList(), r.registrationShow(), r.registrationEdit(), r.registrationRemove(), r.registrationKit(), r.registrationScopes(), r.registrationSurvey(), r.registrationKey())
+		r.registrationAdd(), r.registrationList(), r.registrationShow(), r.registrationEdit(), r.registrationRemove(), r.registrationKit(), r.registrationScopes(), r.registrationSurvey(), r.registrationKey(), r.registrationRegister())
 }
 
 // registrationFlags are the flags that add and edit share.
@@ -33,25 +33,13 @@ type registrationFlags struct {
 	noTest        bool
 }
 
+// bind binds the flags of a registration that the EHR has made.
 func (f *registrationFlags) bind(cmd *cobra.Command) {
+	f.bindChoices(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&f.in.Name, "name", "", "a `name` that you will recognise")
-	flags.StringVar(&f.in.Kind, "kind", "", "app, which people sign in to, or backend: a service that is this workstation's own")
-	flags.StringVar(&f.in.FHIRBaseURL, "fhir-base-url", "", "the R4 base `URL`, kept exactly as given")
 	flags.StringVar(&f.in.ClientID, "client-id", "", "the client `ID` that the EHR issued")
-	flags.StringVar(&f.in.EHR, "ehr", "", "epic or other; with epic and sandbox the base URL is filled in")
-	flags.StringVar(&f.in.Environment, "environment", "", "sandbox or production")
-	flags.StringVar(&f.in.ClientType, "client-type", "", "public, confidential-symmetric or confidential-asymmetric")
 	flags.BoolVar(&f.secretStdin, "client-secret-stdin", false, "read the client secret from standard input")
 	flags.StringVar(&f.secretFile, "client-secret-file", "", "read the client secret from `file`")
-	flags.StringVar(&f.in.Audience, "audience", "", "patient or provider: who signs in")
-	flags.StringVar(&f.scopes, "scopes", "", "the `scopes` to ask for, separated by spaces (default: a set for the audience)")
-	flags.BoolVar(&f.offline, "offline-access", true, "have the default scopes ask for access that outlasts the sign-in")
-	flags.BoolVar(&f.patient, "patient-needed", false, "have a provider choose a patient at the sign-in")
-	flags.Int64Var(&f.periodDays, "access-period-days", 0, "for how many `days` the EHR lets a person stay connected, if its operator told; 0 is not known")
-	flags.BoolVar(&f.periodRolling, "access-period-rolling", false, "count that from the last refresh, and not from the sign-in")
-	flags.StringArrayVar(&f.in.RedirectURIs, "redirect-uri", nil, "a redirect `URI` registered at the EHR; may be repeated")
-	flags.BoolVar(&f.noTest, "no-test", false, "do not test the configuration afterwards")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		given := 0
 		for _, is := range []bool{f.secretStdin, f.secretFile != "", f.noSecret} {
@@ -66,9 +54,54 @@ func (f *registrationFlags) bind(cmd *cobra.Command) {
 	}
 }
 
+// bindChoices binds the flags of what a person chooses.
+func (f *registrationFlags) bindChoices(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.in.Name, "name", "", "a `name` that you will recognise")
+	flags.StringVar(&f.in.Kind, "kind", "", "app, which people sign in to, or backend: a service that is this workstation's own")
+	flags.StringVar(&f.in.FHIRBaseURL, "fhir-base-url", "", "the R4 base `URL`, kept exactly as given")
+	flags.StringVar(&f.in.EHR, "ehr", "", "epic or other; with epic and sandbox the base URL is filled in")
+	flags.StringVar(&f.in.Environment, "environment", "", "sandbox or production")
+	flags.StringVar(&f.in.ClientType, "client-type", "", "public, confidential-symmetric or confidential-asymmetric")
+	flags.StringVar(&f.in.Audience, "audience", "", "patient or provider: who signs in")
+	flags.StringVar(&f.scopes, "scopes", "", "the `scopes` to ask for, separated by spaces (default: a set for the audience)")
+	flags.BoolVar(&f.offline, "offline-access", true, "have the default scopes ask for access that outlasts the sign-in")
+	flags.BoolVar(&f.patient, "patient-needed", false, "have a provider choose a patient at the sign-in")
+	flags.Int64Var(&f.periodDays, "access-period-days", 0, "for how many `days` the EHR lets a person stay connected, if its operator told; 0 is not known")
+	flags.BoolVar(&f.periodRolling, "access-period-rolling", false, "count that from the last refresh, and not from the sign-in")
+	flags.StringArrayVar(&f.in.RedirectURIs, "redirect-uri", nil, "a redirect `URI` registered at the EHR; may be repeated")
+	flags.BoolVar(&f.noTest, "no-test", false, "do not test the configuration afterwards")
+}
+
 // input completes what the flags say with the secret from where they name it.
 func (f *registrationFlags) input(ctx context.Context, r *run, base workstation.RegistrationInput, cmd *cobra.Command) (workstation.RegistrationInput, error) {
-	in := base
+	in := f.choices(base, cmd)
+	if cmd.Flags().Changed("client-id") {
+		in.ClientID = f.in.ClientID
+	}
+	var secret secret.Value
+	var err error
+	switch {
+	case f.secretStdin:
+		secret, err = readSecret(ctx, r.In, "client secret", "invalid-secret-source")
+	case f.secretFile != "":
+		secret, err = readSecretFile(ctx, f.secretFile, "client secret", "invalid-secret-source")
+	case f.noSecret:
+		in.ClientSecretAction = workstation.SecretRemove
+	case needsSecret(base, in) && r.Terminal:
+		secret, err = r.ask(ctx, "Client secret: ")
+	}
+	if err != nil {
+		return in, err
+	}
+	if !secret.IsEmpty() {
+		in.ClientSecretAction, in.ClientSecret = workstation.SecretReplace, secret.Reveal()
+	}
+	return in, nil
+}
+
+// choices gives what a person chose by flags, over what there is.
+func (f *registrationFlags) choices(in workstation.RegistrationInput, cmd *cobra.Command) workstation.RegistrationInput {
 	set := func(flag string, to *string, value string) {
 		if cmd.Flags().Changed(flag) {
 			*to = value
@@ -77,7 +110,6 @@ func (f *registrationFlags) input(ctx context.Context, r *run, base workstation.
 	set("name", &in.Name, f.in.Name)
 	set("kind", &in.Kind, f.in.Kind)
 	set("fhir-base-url", &in.FHIRBaseURL, f.in.FHIRBaseURL)
-	set("client-id", &in.ClientID, f.in.ClientID)
 	set("ehr", &in.EHR, f.in.EHR)
 	set("environment", &in.Environment, f.in.Environment)
 	set("client-type", &in.ClientType, f.in.ClientType)
@@ -100,25 +132,7 @@ func (f *registrationFlags) input(ctx context.Context, r *run, base workstation.
 	if cmd.Flags().Changed("redirect-uri") {
 		in.RedirectURIs = f.in.RedirectURIs
 	}
-	var secret secret.Value
-	var err error
-	switch {
-	case f.secretStdin:
-		secret, err = readSecret(ctx, r.In, "client secret", "invalid-secret-source")
-	case f.secretFile != "":
-		secret, err = readSecretFile(ctx, f.secretFile, "client secret", "invalid-secret-source")
-	case f.noSecret:
-		in.ClientSecretAction = workstation.SecretRemove
-	case needsSecret(base, in) && r.Terminal:
-		secret, err = r.ask(ctx, "Client secret: ")
-	}
-	if err != nil {
-		return in, err
-	}
-	if !secret.IsEmpty() {
-		in.ClientSecretAction, in.ClientSecret = workstation.SecretReplace, secret.Reveal()
-	}
-	return in, nil
+	return in
 }
 
 // needsSecret tells whether a client secret has to be entered: there is none
@@ -178,11 +192,16 @@ func (r *run) save(ctx context.Context, w *workstation.Workstation, id string, i
 	if err != nil {
 		return err
 	}
-	for _, p := range problems {
-		fmt.Fprintf(r.Err, "note: %s %s\n", p.Message, p.Advice) // with --json too: what was stored differs from what was given
-	}
 	if id == "" && reg.ClientType == "confidential-asymmetric" {
 		r.out.note("A key pair was made for it. What to register at the EHR: chartkey registration kit " + reg.Name)
+	}
+	return r.saved(ctx, w, reg, problems, noTest)
+}
+
+// saved shows what was saved, and tests its configuration.
+func (r *run) saved(ctx context.Context, w *workstation.Workstation, reg workstation.Registration, problems []workstation.FieldProblem, noTest bool) error {
+	for _, p := range problems {
+		fmt.Fprintf(r.Err, "note: %s %s\n", p.Message, p.Advice) // with --json too: what was stored differs from what was given
 	}
 	if err := r.out.print(reg, r.out.registration(reg)); err != nil || noTest {
 		return err

@@ -327,18 +327,20 @@ func kindOf(kty, n, crv string) string {
 	return fmt.Sprintf("%s, %d bits", kty, new(big.Int).SetBytes(modulus).BitLen())
 }
 
-// firstKey makes the key of a client that is to sign and has none yet, or nil.
-func (w *Workstation) firstKey(ctx context.Context, reg store.Registration) (*store.ClientKey, error) {
+// firstKey gives the key of a client that is to sign and has none yet, or nil: the
+// one that it was registered with, or a new one.
+func (w *Workstation) firstKey(ctx context.Context, reg store.Registration, key smart.ClientKey) (_ *store.ClientKey, err error) {
 	if smart.ClientType(reg.ClientType) != smart.ConfidentialAsymmetric {
 		return nil, nil
 	}
 	if _, err := w.store.SigningKey(ctx, reg.ID); !errors.Is(err, store.ErrNoRow) {
 		return nil, err
 	}
-	// Every EHR takes RS384; Epic takes no other key by upload.
-	key, err := smart.GenerateClientKey(smart.RS384)
-	if err != nil {
-		return nil, err
+	if key.IsZero() {
+		// Every EHR takes RS384; Epic takes no other key by upload.
+		if key, err = smart.GenerateClientKey(smart.RS384); err != nil {
+			return nil, err
+		}
 	}
 	row, err := w.sealClientKey(ctx, reg, key)
 	return &row, err

@@ -66,6 +66,12 @@ func (w *Workstation) SaveRegistration(ctx context.Context, id string, in Regist
 }
 
 func (w *Workstation) saveRegistration(ctx context.Context, who *seat, id string, in RegistrationInput) (Registration, []FieldProblem, error) {
+	return w.saveRegistrationAs(ctx, who, id, in, given{})
+}
+
+// saveRegistrationAs is saveRegistration of an app that a server has registered:
+// with the key and the method that it was registered with.
+func (w *Workstation) saveRegistrationAs(ctx context.Context, who *seat, id string, in RegistrationInput, as given) (Registration, []FieldProblem, error) {
 	in, old, problems, err := w.examine(ctx, id, in)
 	if err != nil {
 		return Registration{}, nil, err
@@ -106,7 +112,10 @@ func (w *Workstation) saveRegistration(ctx context.Context, who *seat, id string
 			return Registration{}, nil, err
 		}
 	}
-	first, err := w.firstKey(ctx, row)
+	if as.method != "" {
+		row.AuthMethod = string(as.method)
+	}
+	first, err := w.firstKey(ctx, row, as.key)
 	if err != nil {
 		return Registration{}, nil, err
 	}

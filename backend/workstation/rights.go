@@ -28,7 +28,7 @@ var rights = map[string]right{
 	"Home": anybody, "Watch": anybody, "Close": anybody, "Doctor": anybody,
 
 	"Registrations": anybody, "Registration": anybody, "Kit": anybody, "ScopeAdvice": anybody, "CheckRegistration": anybody,
-	"SaveRegistration": adminOnly, "RemoveRegistration": adminOnly,
+	"SaveRegistration": adminOnly, "RemoveRegistration": adminOnly, "RegisterApp": adminOnly,
 
 	"Statuses": anybody, "Status": anybody, "LaunchStatuses": anybody, "LatestReport": anybody,
 	"BeginConnect": signedIn, "Login": anybody, "DeliverCallback": anybody, "LoginOf": anybody, "AcceptConnection": signedIn,

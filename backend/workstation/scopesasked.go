@@ -27,6 +27,13 @@ func effectiveScopes(row store.Registration, cfg smart.Configuration) scope.Set 
 	}.Default()
 }
 
+// effectiveScopesOf is effectiveScopes of an input that is complete.
+func effectiveScopesOf(in RegistrationInput, cfg smart.Configuration) scope.Set {
+	return effectiveScopes(store.Registration{
+		Kind: in.Kind, EHR: in.EHR, ClientType: in.ClientType, Audience: in.Audience, Scopes: strings.Join(in.Scopes, " "), OfflineAccess: in.wantsOffline(), PatientNeeded: in.needsPatient(),
+	}, cfg)
+}
+
 // forAudience gives the row as it is for who signs in. Where that is another
 // than the registration says, its own scopes do not count: they were chosen
 // for the other.
