@@ -157,3 +157,18 @@ func (r renewal) send(ctx context.Context) (smart.TokenResponse, error) {
 	}
 	return r.client.Refresh(ctx, r.cfg, r.auth, r.token, granted)
 }
+
+// granted gives the scopes of a renewed grant. What a key gets is for access
+// alone: what the sign-in told of the person and of the context stays granted.
+func (r renewal) granted(answer smart.TokenResponse) scope.Set {
+	out := slices.Clone(answer.Scopes)
+	if r.instance == nil {
+		return out
+	}
+	for _, s := range scope.Grammar(strings.Fields(r.g.ScopesGranted)) {
+		if (s.Kind == scope.Identity || s.Kind == scope.Launch) && !out.Covers(s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}

@@ -57,7 +57,7 @@ func (s *otherServer) fhir(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		refuse(w, http.StatusInternalServerError, "exception", err.Error())
 		return
-	case !who.Active:
+	case !who.Active || s.keys.ended(token):
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		refuse(w, http.StatusUnauthorized, "login", "the token is not active")
 		return
@@ -67,7 +67,7 @@ func (s *otherServer) fhir(w http.ResponseWriter, r *http.Request) {
 		need = scope.Read
 	}
 	granted := scope.Grammar(strings.Fields(who.Scope))
-	if !granted.Allows("patient", typ, need) && !granted.Allows("user", typ, need) {
+	if !granted.Allows("patient", typ, need) && !granted.Allows("user", typ, need) && !granted.Allows("system", typ, need) {
 		refuse(w, http.StatusForbidden, "forbidden", "no scope for "+typ)
 		return
 	}
@@ -78,7 +78,7 @@ func (s *otherServer) fhir(w http.ResponseWriter, r *http.Request) {
 	}
 	entries := []map[string]any{}
 	for _, record := range records {
-		own := people[who.Subject].patient
+		own := people[s.keys.personOf(who.Subject)].patient
 		if typ == "Patient" && own != "" && own != record["id"] {
 			continue
 		}

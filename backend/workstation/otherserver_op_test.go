@@ -34,6 +34,7 @@ type otherServer struct {
 	*httptest.Server
 	provider *op.Provider
 	storage  *otherStorage
+	keys     *otherKeys
 	// configuration changes what smart-configuration says.
 	configuration func(doc map[string]any)
 
@@ -85,6 +86,9 @@ type accounts struct{}
 
 func (accounts) GetUserByID(id string) *storage.User {
 	p, ok := people[id]
+	if !ok && (id == serviceClient || strings.HasPrefix(id, copyPrefix)) {
+		return &storage.User{ID: id} // the example asks of each token's subject
+	}
 	if !ok {
 		return nil
 	}
@@ -123,6 +127,7 @@ type otherStorage struct {
 	*storage.Storage
 	clients map[string]otherClient
 	base    string
+	keys    *otherKeys
 }
 
 func (s *otherStorage) GetClientByClientID(_ context.Context, id string) (op.Client, error) {
@@ -147,6 +152,10 @@ func (s *otherStorage) SetIntrospectionFromToken(ctx context.Context, answer *oi
 	if asker != resourceServer {
 		return s.Storage.SetIntrospectionFromToken(ctx, answer, tokenID, subject, asker)
 	}
+	if scopes, ok := s.keys.scopesOf(subject); ok { // the example knows tokens by their client's audience, and a copy's have none
+		answer.Subject, answer.ClientID, answer.Scope = subject, subject, scopes
+		return nil
+	}
 	err := errors.New("no clients")
 	for id := range s.clients { // the example gives a token to its own client's audience only
 		if err = s.Storage.SetIntrospectionFromToken(ctx, answer, tokenID, subject, id); err == nil {
@@ -167,8 +176,8 @@ func newOtherServer(t *testing.T, redirect string, o otherOptions) *otherServer 
 	standard := func(audience string) []string {
 		return scope.Choices{Audience: audience, OfflineAccess: true, Version: scope.V2}.Default().Strings()
 	}
-	smartScopes := slices.Concat(standard("patient"), standard("provider"))
-	smart := func(text string) bool { return slices.Contains(smartScopes, text) }
+	smartScopes := append(slices.Concat(standard("patient"), standard("provider")), registerScope)
+	smart := func(text string) bool { return text != registerScope && slices.Contains(smartScopes, text) }
 	kept := map[string]*storage.Client{}
 	s.storage = &otherStorage{Storage: storage.NewStorageWithClients(accounts{}, kept), base: s.FHIRBaseURL(), clients: map[string]otherClient{}}
 	add := func(c *storage.Client, method oidc.AuthMethod, tokens op.AccessTokenType, idLife time.Duration, allowed func(string) bool) {
@@ -180,12 +189,15 @@ func newOtherServer(t *testing.T, redirect string, o otherOptions) *otherServer 
 	add(storage.WebClient(postClient, postedSecret, redirect), oidc.AuthMethodPost, op.AccessTokenTypeBearer, time.Hour, smart)
 	add(storage.NativeClient(plainClient, redirect), oidc.AuthMethodNone, op.AccessTokenTypeBearer, time.Hour, func(text string) bool { return text == "patient/Patient.rs" })
 	add(storage.NativeClient(lateClient, redirect), oidc.AuthMethodNone, op.AccessTokenTypeBearer, -10*time.Minute, smart)
+	add(storage.WebClient(keyedClient, "", redirect), oidc.AuthMethodPrivateKeyJWT, op.AccessTokenTypeBearer, time.Hour, smart)
+	add(storage.WebClient(serviceClient, "", "https://unused.example"), oidc.AuthMethodPrivateKeyJWT, op.AccessTokenTypeBearer, time.Hour, smart)
+	add(storage.NativeClient(patientsClient, redirect), oidc.AuthMethodNone, op.AccessTokenTypeBearer, time.Hour, func(text string) bool { return smart(text) || text == registerScope })
 	add(storage.WebClient(resourceServer, fhirSecret, "https://unused.example"), oidc.AuthMethodBasic, op.AccessTokenTypeBearer, time.Hour, smart)
 
 	var err error
 	s.provider, err = op.NewProvider(&op.Config{
 		CryptoKey:      sha256.Sum256([]byte(t.Name())),
-		CodeMethodS256: true, AuthMethodPost: true, GrantTypeRefreshToken: true,
+		CodeMethodS256: true, AuthMethodPost: true, AuthMethodPrivateKeyJWT: true, GrantTypeRefreshToken: true,
 		SupportedScopes: smartScopes,
 	}, s.storage, op.StaticIssuer(issuer), op.WithAllowInsecure())
 	if err != nil {
@@ -195,7 +207,9 @@ func newOtherServer(t *testing.T, redirect string, o otherOptions) *otherServer 
 	if o.asServer {
 		library = op.RegisterLegacyServer(op.NewLegacyServer(s.provider, *op.DefaultEndpoints), op.AuthorizeCallbackHandler(s.provider))
 	}
-	library = http.StripPrefix("/auth", library)
+	s.keys = newOtherKeys(t, s)
+	s.storage.keys = s.keys
+	library = s.keys.taking(http.StripPrefix("/auth", library))
 
 	mux.Handle("/auth/", library)
 	mux.HandleFunc("/auth/authorize", s.authorize(library))
@@ -204,6 +218,7 @@ func newOtherServer(t *testing.T, redirect string, o otherOptions) *otherServer 
 	mux.HandleFunc("POST /auth/consent", s.consent)
 	mux.HandleFunc("/auth/oauth/token", s.token(library))
 	mux.HandleFunc("/auth/revoke", s.watched(library))
+	mux.HandleFunc("POST /auth/register", s.keys.register)
 	mux.HandleFunc("/auth/oauth/introspect", s.introspection(library))
 	mux.HandleFunc("GET /fhir/.well-known/smart-configuration", s.smartConfiguration)
 	mux.HandleFunc("GET /fhir/metadata", s.metadata)
@@ -317,6 +332,9 @@ func (s *otherServer) watched(library http.Handler) http.HandlerFunc {
 		if _, _, ok := r.BasicAuth(); ok {
 			method = "client_secret_basic"
 		}
+		if r.PostFormValue("client_assertion") != "" {
+			method = "private_key_jwt"
+		}
 		if r.PostFormValue("client_secret") != "" {
 			method = strings.TrimPrefix(method+"+client_secret_post", "none+")
 		}
@@ -379,7 +397,7 @@ func (s *otherServer) introspection(library http.Handler) http.HandlerFunc {
 			}
 			confidential = true
 		}
-		if confidential {
+		if confidential || r.PostFormValue("client_assertion") != "" {
 			library.ServeHTTP(answer, r)
 		} else {
 			shown, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")

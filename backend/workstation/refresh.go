@@ -450,7 +450,7 @@ func (w *Workstation) storeRenewal(ctx context.Context, r renewal, answer smart.
 	deed := func(q *store.Queries) error {
 		now := w.now().UnixMilli()
 		n, err := q.RenewGrant(ctx, store.RenewGrantParams{
-			AccessToken: access, RefreshToken: refresh, Context: sealed, ScopesGranted: answer.Scopes.String(), AccessExpiresAt: expiryMillis(answer.ExpiresAt),
+			AccessToken: access, RefreshToken: refresh, Context: sealed, ScopesGranted: r.granted(answer).String(), AccessExpiresAt: expiryMillis(answer.ExpiresAt),
 			RefreshedAt: &now, RefreshExpiresAt: expiryMillis(answer.RefreshExpiresAt), ID: g.ID, ReadVersion: g.Version,
 		})
 		if err == nil && n == 0 {
