@@ -111,6 +111,7 @@ func TestWhatEachAnswerMakesOfAGrant(t *testing.T) {
 			b, g := newGatedBench(t, simulator.Settings{})
 			reg, _ := b.connected(t)
 			b.clock.pass(2 * time.Hour)
+			b.clock.stop()
 			g.meddleWith(c.answer)
 			g.since()
 			_, err := b.Refresh(t.Context(), reg.ID)
@@ -179,6 +180,7 @@ func TestATokenThatLivesIsUsedWhenItsRefreshFails(t *testing.T) {
 			b, g := newGatedBench(t, simulator.Settings{})
 			reg, _ := b.connected(t)
 			b.clock.pass(50 * time.Minute)
+			b.clock.stop()
 			g.meddleWith(c.answer)
 			g.since()
 			for range 5 {
@@ -278,6 +280,7 @@ func TestACorrectedRegistrationIsNotKeptOff(t *testing.T) {
 	b, g := newGatedBench(t, simulator.Settings{})
 	reg := b.confidential(t)
 	b.clock.pass(2 * time.Hour)
+	b.clock.stop()
 	in := reg.Input()
 	in.ClientSecretAction, in.ClientSecret = workstation.SecretReplace, "wrong"
 	if _, _, err := b.SaveRegistration(t.Context(), reg.ID, in); err != nil {

@@ -92,6 +92,7 @@ func TestACrowdSharesTheFailureOfARefresh(t *testing.T) {
 			b, g := newGatedBench(t, simulator.Settings{})
 			reg, _ := b.connected(t)
 			b.clock.pass(2 * time.Hour)
+			b.clock.stop()
 			g.meddleWith(func(w http.ResponseWriter, r *http.Request, ehr http.Handler) {
 				time.Sleep(50 * time.Millisecond) // while the others come
 				c.answer(w, r, ehr)

@@ -269,7 +269,7 @@ func TestWhatAKillInTheMiddleOfARefreshLeaves(t *testing.T) {
 			if files, err := os.ReadDir(filepath.Join(b.home, "locks")); err != nil || len(files) != 1 || files[0].Name() != *before.ConnectionID {
 				t.Errorf("lock files: %v %v", files, err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			w := b.reopened(t)
 			defer w.Close()

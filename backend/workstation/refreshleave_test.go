@@ -194,7 +194,7 @@ func TestAReaderWithALivingTokenWaitsForNobody(t *testing.T) {
 		ended <- err
 	}()
 	<-h.arrived
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	other := openDesk(t, b.home, b.clock) // as another process
 	for _, w := range []*workstation.Workstation{b.Workstation, other} {
@@ -233,7 +233,7 @@ func TestTwoProfilesDoNotWaitForEachOther(t *testing.T) {
 	}()
 	<-h.arrived
 	g.meddleWith(nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	mine, err := sam.Refresh(ctx, reg.ID)
 	if err != nil || mine.User != "Sam" {
