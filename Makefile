@@ -114,8 +114,8 @@ test-unit: need-go ## Go tests, without the race detector and the scripts of the
 # start derives a key, which the race detector makes ten times as slow. What the
 # commands call is tested with it.
 test-go: need-go | race-packages ## Go tests with the race detector
-	CGO_ENABLED=1 go test -race -tags headless $$(CGO_ENABLED=0 go list -tags headless ./... | grep -v /backend/cli$$)
-	CGO_ENABLED=0 go test -tags headless ./backend/cli
+	CGO_ENABLED=1 go test -timeout 30m -race -tags headless $$(CGO_ENABLED=0 go list -tags headless ./... | grep -v /backend/cli$$)
+	CGO_ENABLED=0 go test -timeout 20m -tags headless ./backend/cli
 
 # Only the tests that the tag brings; the others were run already.
 SYSTEM_TESTS = $(shell grep -rlE --include='*_test.go' '^//go:build.*system' backend)
