@@ -125,7 +125,7 @@ func (w *window) saveFile(suggested string) (string, error) {
 	if closed {
 		return "", nil
 	}
-	return wails_runtime.SaveFileDialog(ctx, wails_runtime.SaveDialogOptions{DefaultFilename: suggested})
+	return wails_runtime.SaveFileDialog(ctx, wails_runtime.SaveDialogOptions{Title: "Save as", DefaultFilename: suggested})
 }
 
 func (w *window) copy(text string) (err error) {

@@ -20,7 +20,7 @@ packages_for() {
 	race) echo gcc libc6-dev ;;
 	keyring) echo dbus gnome-keyring xdg-desktop-portal glib-networking gsettings-desktop-schemas libglib2.0-bin openssl libnss3-tools ;;
 	screen) echo xvfb xauth dbus dbus-x11 at-spi2-core ;;
-	page) echo 'chromium|chromium-browser' ;;
+	page) echo 'chromium|chromium-browser' xdotool ;;
 	accessibility) echo python3 python3-gi gir1.2-atspi-2.0 xdotool imagemagick ;;
 	*) echo "setup: there is no set of packages called $1" >&2 && exit 2 ;;
 	esac

@@ -39,7 +39,7 @@ func (r *run) auditListCommand() *cobra.Command {
 				return r.out.print(nil, func(out io.Writer) {
 					table(out, []string{"WHEN", "WHO", "WHAT", "WHERE", "PATIENT", "OUTCOME", "FROM"}, func(row func(cells ...string)) {
 						for _, a := range all {
-							row(a.At.Format(time.RFC3339), a.ProfileName, activity(a), a.RegistrationName, a.Patient, outcome(a), string(a.Origin))
+							row(a.At.Format(time.RFC3339), a.ProfileName, a.Words(), a.RegistrationName, a.Patient, outcome(a), string(a.Origin))
 						}
 					})
 				})
@@ -48,17 +48,6 @@ func (r *run) auditListCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&last, "last", last, "how `many`")
 	return cmd
-}
-
-// activity says in words what was done.
-func activity(a audit.Activity) string {
-	text := string(a.Action)
-	for _, more := range []string{a.Detail, a.Resource, a.Subject} {
-		if more != "" {
-			text += " " + more
-		}
-	}
-	return text
 }
 
 func outcome(a audit.Activity) string {

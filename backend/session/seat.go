@@ -197,11 +197,18 @@ func (s *Session) SetPolicy(p workstation.Policy) error {
 
 // ActivityPage is what the Activity place shows.
 type ActivityPage struct {
-	Activities []audit.Activity `json:"activities"`
+	Activities []ActivityLine `json:"activities"`
 	// Verified is what a check of the whole record found.
 	Verified audit.Result       `json:"verified"`
 	Notices  []string           `json:"notices"`
 	Policy   workstation.Policy `json:"policy"`
+}
+
+// ActivityLine is an activity, with a few words on what was done.
+type ActivityLine struct {
+	audit.Activity
+	Words   string `json:"words"`
+	Outcome string `json:"outcome"` // started, done or failed
 }
 
 // shownActivities is how many activities the window shows; an export has all.
@@ -210,9 +217,13 @@ const shownActivities = 500
 // ActivityPage gives the latest activities, and checks the whole record.
 func (s *Session) ActivityPage() (ActivityPage, error) {
 	var p ActivityPage
-	var err error
-	if p.Activities, err = s.w.AuditLog(s.ctx, shownActivities); err != nil {
+	activities, err := s.w.AuditLog(s.ctx, shownActivities)
+	if err != nil {
 		return p, err
+	}
+	p.Activities = make([]ActivityLine, len(activities))
+	for i, a := range activities {
+		p.Activities[i] = ActivityLine{a, a.Words(), a.Outcome()}
 	}
 	if p.Verified, err = s.w.VerifyAudit(s.ctx); err != nil {
 		return p, err

@@ -112,6 +112,16 @@ func (w *Workstation) lastAccounts(ctx context.Context, registrationID, profileI
 	return a, nil
 }
 
+// lastUser gives whose account was connected before a grant that waits to be accepted.
+func (w *Workstation) lastUser(ctx context.Context, waiting store.Grant) (*string, error) {
+	c, err := w.openContext(ctx, waiting)
+	if err != nil {
+		return nil, err
+	}
+	last, err := w.lastAccounts(ctx, waiting.RegistrationID, waiting.ProfileID)
+	return optional(last.before(waiting.Kind, c.Account).String()), err
+}
+
 func (w *Workstation) sealAccounts(ctx context.Context, registrationID, profileID string, a accounts) ([]byte, error) {
 	text, err := json.Marshal(a)
 	if err != nil {

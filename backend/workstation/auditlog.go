@@ -220,6 +220,7 @@ func (w *Workstation) recordKey(ctx context.Context) *audit.Key {
 	key := w.auditKey
 	w.vaultMu.Unlock()
 	if key != nil {
+		w.openPatientsKey(ctx)
 		return key
 	}
 	key, err := w.loadRecordKey(ctx)
@@ -228,6 +229,17 @@ func (w *Workstation) recordKey(ctx context.Context) *audit.Key {
 		return nil
 	}
 	return key
+}
+
+// openPatientsKey has the key at hand that seals whom an entry concerns. A lock
+// takes it out of memory, and leaves the one that chains the record.
+func (w *Workstation) openPatientsKey(ctx context.Context) {
+	if !w.vaultOpen() || w.heldDataKey(workstationOwner) != nil {
+		return
+	}
+	if _, err := w.dataKey(ctx, workstationOwner); err != nil {
+		w.log.Info("the activity record is written without whom it concerns for now", "code", fault.Code(err))
+	}
 }
 
 func recordKeyBinding() vault.Binding {

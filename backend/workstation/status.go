@@ -104,6 +104,8 @@ type OtherAccount struct {
 	Patient      *string   `json:"patient"`
 	PatientName  *string   `json:"patient_name"`
 	ConnectedAt  time.Time `json:"connected_at" ts_type:"string"`
+	// LastUser is whose account it was the last time: its fhirUser, or its subject where the server told no fhirUser.
+	LastUser *string `json:"last_user"`
 }
 
 // LaunchDetails is the launch context beside patient, encounter and user
@@ -266,6 +268,11 @@ func (w *Workstation) statuses(ctx context.Context, who *seat, regs []store.Regi
 		if g, ok := waiting[reg.ID]; ok {
 			other := w.grantStatus(ctx, who, reg, g, locked)
 			s.Waiting = &OtherAccount{ConnectionID: g.ID, FHIRUser: other.FHIRUser, UserName: other.UserName, Patient: other.Patient, PatientName: other.PatientName, ConnectedAt: fromMillis(g.ConnectedAt)}
+			if !other.IdentityLocked {
+				if s.Waiting.LastUser, err = w.lastUser(ctx, g); err != nil {
+					return nil, err
+				}
+			}
 		}
 		out[i] = s
 	}

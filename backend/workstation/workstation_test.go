@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"chartkey/backend/audit"
 	"chartkey/backend/fault"
 	"chartkey/backend/secret"
 	"chartkey/backend/simulator"
@@ -630,6 +631,25 @@ func TestALockedVaultShowsStatusWithoutIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, locked.CreateVault(t.Context(), secret.New("another passphrase")), "vault-exists")
+}
+
+func TestTheRecordNamesThePatientAfterALockToo(t *testing.T) {
+	b := newBench(t, simulator.Settings{})
+	reg, _ := b.connected(t)
+	w := b.Workstation
+	if err := w.Lock(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Unlock(t.Context(), workstation.UnlockRequest{Passphrase: secret.New("a long test passphrase")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Read(t.Context(), reg.ID, "Observation?patient=amara-nwosu"); err != nil {
+		t.Fatal(err)
+	}
+	latest, err := w.AuditLog(t.Context(), 1)
+	if err != nil || len(latest) != 1 || latest[0].Action != audit.Read || latest[0].Patient != "Patient/amara-nwosu" {
+		t.Errorf("%+v %v", latest, err)
+	}
 }
 
 func TestTheSeatNeedsThePassphraseOnlyWhereNoFileGivesIt(t *testing.T) {

@@ -60,6 +60,13 @@ export class Desk {
     delete this.env.CHARTKEY_PASSPHRASE_FILE;
   }
 
+  /** From here on a file gives the passcode to the commands. */
+  givePasscode(passcode: string): void {
+    const file = join(this.root, 'passcode');
+    writeFileSync(file, passcode, { mode: 0o600 });
+    this.env.CHARTKEY_PASSCODE_FILE = file;
+  }
+
   /** From here on there is a session bus. */
   async bus(): Promise<Bus> {
     this.#bus ??= await Bus.open(this.env);

@@ -107,7 +107,7 @@ export class EHR {
   /** What Chartkey itself asks comes by here; the issuer and its keys stay the simulator's, which signs the id_token. */
   #asOurs(document: string): string {
     const told = JSON.parse(document) as Record<string, unknown>;
-    for (const name of ['authorization_endpoint', 'token_endpoint', 'revocation_endpoint']) {
+    for (const name of ['authorization_endpoint', 'token_endpoint', 'revocation_endpoint', 'introspection_endpoint']) {
       told[name] = String(told[name]).replace(this.origin, this.#own);
     }
     return JSON.stringify(told);

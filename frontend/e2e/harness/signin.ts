@@ -41,6 +41,11 @@ export class SystemBrowser {
     return page;
   }
 
+  /** Forgets who is signed in at the EHR. */
+  async leave(): Promise<void> {
+    await this.#context?.clearCookies();
+  }
+
   async close(): Promise<void> {
     await this.#context?.close();
   }

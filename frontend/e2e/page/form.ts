@@ -17,7 +17,7 @@ export async function register(page: Page, entry: Entry): Promise<void> {
 }
 
 /** A region of a registration's page, by its heading. */
-export const section = (page: Page, name: 'Registration' | 'Connection' | 'Test' | 'Explore') => page.getByRole('region', { name, exact: true });
+export const section = (page: Page, name: 'Registration' | 'Connection' | 'Test' | 'Explore' | 'Lock and record' | 'Is it whole?') => page.getByRole('region', { name, exact: true });
 
 export async function goTo(page: Page, place: 'Connections' | 'Launches' | 'Sandbox' | 'Activity' | 'People' | 'Settings'): Promise<void> {
   await page.getByRole('navigation', { name: 'Places' }).getByRole('button', { name: place }).click();

@@ -1,10 +1,12 @@
 // The one door to Go: bound methods, their types, and events. Nothing else imports the generated bindings.
 import * as app from '../../wailsjs/go/main/App';
-import type { fault, session, simulator, smart, workstation } from '../../wailsjs/go/models';
+import type { audit, fault, session, simulator, smart, workstation } from '../../wailsjs/go/models';
 import { EventsOn } from '../../wailsjs/runtime/runtime';
 
 export { app };
+export type AuditResult = audit.Result;
 export type Fault = fault.Error;
+export type ActivityLine = session.ActivityLine;
 export type Connection = session.Connection;
 export type Exploration = session.Exploration;
 export type LaunchesPage = session.LaunchesPage;
@@ -25,6 +27,8 @@ export type Issuer = workstation.Issuer;
 export type Kit = workstation.Kit;
 export type LaunchDetails = workstation.LaunchDetails;
 export type LoginInfo = workstation.LoginInfo;
+export type OtherAccount = workstation.OtherAccount;
+export type Policy = workstation.Policy;
 export type Profile = workstation.Profile;
 export type Registration = workstation.Registration;
 export type RegistrationInput = workstation.RegistrationInput;

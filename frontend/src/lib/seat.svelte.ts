@@ -9,6 +9,8 @@ export class Seat {
   /** Whose passcode the lock asks for; empty for who was there. */
   wanted = $state('');
   #dropped = $state(false);
+  /** Until Go has done its part of a lock, it cannot say that it is over. */
+  #locking = false;
   #lock: () => Promise<void>;
 
   constructor(read: () => Promise<SeatPage>, lock: () => Promise<void>) {
@@ -32,10 +34,11 @@ export class Seat {
   lock = async (wanted = ''): Promise<void> => {
     this.wanted = wanted;
     this.why = 'by hand';
-    this.#dropped = true;
+    this.#dropped = this.#locking = true;
     try {
       await this.#lock();
     } finally {
+      this.#locking = false;
       await this.settle();
     }
   };
@@ -50,6 +53,7 @@ export class Seat {
   /** Has Go say whether it is locked: that alone ends a lock. */
   settle = async (): Promise<void> => {
     await this.reading.refresh();
+    if (this.#locking) return;
     this.#dropped = this.reading.problem !== undefined || (this.page?.seat.locked ?? true);
     if (!this.#dropped) this.wanted = this.why = '';
   };

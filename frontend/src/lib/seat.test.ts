@@ -31,7 +31,7 @@ describe('a seat', () => {
     const locking = seat.lock('p2');
     expect(seat.locked).toBe(true);
     // What is read meanwhile says that it is not locked yet.
-    await seat.reading.refresh();
+    await seat.settle();
     expect(seat.locked).toBe(true);
     go.done();
     await locking;

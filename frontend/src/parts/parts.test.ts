@@ -1,6 +1,7 @@
 import { render, screen } from '@testing-library/svelte';
 import { createRawSnippet } from 'svelte';
 import { describe, expect, it } from 'vitest';
+import { outcomeMarks } from '../lib/activity';
 import { stateWords, type State } from '../lib/format';
 import { decisionWords, issuerWords, listenerWord, outcomeWords } from '../lib/launches';
 import Button from './Button.svelte';
@@ -69,6 +70,7 @@ describe('Mark', () => {
     decision: Object.values(decisionWords),
     outcome: Object.values(outcomeWords),
     issuer: Object.values(issuerWords),
+    activity: Object.values(outcomeMarks),
     listener: [listenerWord(off), listenerWord({ ...off, listening: true }), listenerWord({ ...off, settings: { on: true, url: '' } })],
   };
 

@@ -1,57 +1,5 @@
 export namespace audit {
 	
-	export class Activity {
-	    seq: number;
-	    at: string;
-	    profile_id: string;
-	    profile_name: string;
-	    role: string;
-	    action: string;
-	    detail: string;
-	    phase: string;
-	    ref: number;
-	    registration_id: string;
-	    registration_name: string;
-	    server: string;
-	    client_id: string;
-	    resource: string;
-	    subject: string;
-	    fault: string;
-	    origin: string;
-	    patient: string;
-	    unkeyed: boolean;
-	    ended_at: string;
-	    end_seq: number;
-	
-	    static createFrom(source: any = {}) {
-	        return new Activity(source);
-	    }
-	
-	    constructor(source: any = {}) {
-	        if ('string' === typeof source) source = JSON.parse(source);
-	        this.seq = source["seq"];
-	        this.at = source["at"];
-	        this.profile_id = source["profile_id"];
-	        this.profile_name = source["profile_name"];
-	        this.role = source["role"];
-	        this.action = source["action"];
-	        this.detail = source["detail"];
-	        this.phase = source["phase"];
-	        this.ref = source["ref"];
-	        this.registration_id = source["registration_id"];
-	        this.registration_name = source["registration_name"];
-	        this.server = source["server"];
-	        this.client_id = source["client_id"];
-	        this.resource = source["resource"];
-	        this.subject = source["subject"];
-	        this.fault = source["fault"];
-	        this.origin = source["origin"];
-	        this.patient = source["patient"];
-	        this.unkeyed = source["unkeyed"];
-	        this.ended_at = source["ended_at"];
-	        this.end_seq = source["end_seq"];
-	    }
-	}
 	export class Anchor {
 	    Seq: number;
 	    MAC: string;
@@ -277,8 +225,64 @@ export namespace scope {
 
 export namespace session {
 	
+	export class ActivityLine {
+	    seq: number;
+	    at: string;
+	    profile_id: string;
+	    profile_name: string;
+	    role: string;
+	    action: string;
+	    detail: string;
+	    phase: string;
+	    ref: number;
+	    registration_id: string;
+	    registration_name: string;
+	    server: string;
+	    client_id: string;
+	    resource: string;
+	    subject: string;
+	    fault: string;
+	    origin: string;
+	    patient: string;
+	    unkeyed: boolean;
+	    ended_at: string;
+	    end_seq: number;
+	    words: string;
+	    outcome: string;
+	
+	    static createFrom(source: any = {}) {
+	        return new ActivityLine(source);
+	    }
+	
+	    constructor(source: any = {}) {
+	        if ('string' === typeof source) source = JSON.parse(source);
+	        this.seq = source["seq"];
+	        this.at = source["at"];
+	        this.profile_id = source["profile_id"];
+	        this.profile_name = source["profile_name"];
+	        this.role = source["role"];
+	        this.action = source["action"];
+	        this.detail = source["detail"];
+	        this.phase = source["phase"];
+	        this.ref = source["ref"];
+	        this.registration_id = source["registration_id"];
+	        this.registration_name = source["registration_name"];
+	        this.server = source["server"];
+	        this.client_id = source["client_id"];
+	        this.resource = source["resource"];
+	        this.subject = source["subject"];
+	        this.fault = source["fault"];
+	        this.origin = source["origin"];
+	        this.patient = source["patient"];
+	        this.unkeyed = source["unkeyed"];
+	        this.ended_at = source["ended_at"];
+	        this.end_seq = source["end_seq"];
+	        this.words = source["words"];
+	        this.outcome = source["outcome"];
+	    }
+	}
 	export class ActivityPage {
-	    activities: audit.Activity[];
+	    activities: ActivityLine[];
 	    verified: audit.Result;
 	    notices: string[];
 	    policy: workstation.Policy;
@@ -289,7 +293,7 @@ export namespace session {
 	
 	    constructor(source: any = {}) {
 	        if ('string' === typeof source) source = JSON.parse(source);
-	        this.activities = this.convertValues(source["activities"], audit.Activity);
+	        this.activities = this.convertValues(source["activities"], ActivityLine);
 	        this.verified = this.convertValues(source["verified"], audit.Result);
 	        this.notices = source["notices"];
 	        this.policy = this.convertValues(source["policy"], workstation.Policy);
@@ -1663,6 +1667,7 @@ export namespace workstation {
 	    patient?: string;
 	    patient_name?: string;
 	    connected_at: string;
+	    last_user?: string;
 	
 	    static createFrom(source: any = {}) {
 	        return new OtherAccount(source);
@@ -1676,6 +1681,7 @@ export namespace workstation {
 	        this.patient = source["patient"];
 	        this.patient_name = source["patient_name"];
 	        this.connected_at = source["connected_at"];
+	        this.last_user = source["last_user"];
 	    }
 	}
 	export class LastTest {
