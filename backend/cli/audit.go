@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -85,7 +87,7 @@ func (r *run) auditVerifyCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				v := verification{OK: found.Whole(), Result: found, Notices: found.Notices()}
+				v := verification{OK: found.Whole(), Result: found, Notices: append([]string{}, found.Notices()...)}
 				if err := r.out.print(v, func(out io.Writer) {
 					state := "whole: nothing was changed, removed or added"
 					if !v.OK {
@@ -142,10 +144,36 @@ func (r *run) auditExportCommand() *cobra.Command {
 		Example: "  chartkey audit export --format fhir > activity.json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
+				if r.json && format == workstation.ExportFHIR {
+					line := &oneLine{to: r.Out}
+					return errors.Join(w.ExportAudit(cmd.Context(), format, line), line.end())
+				}
 				return w.ExportAudit(cmd.Context(), format, r.Out)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", workstation.ExportNDJSON, "ndjson, or fhir for R4 AuditEvents")
 	return cmd
+}
+
+// oneLine makes one line of JSON that has others between its values.
+type oneLine struct {
+	to    io.Writer
+	begun bool
+}
+
+func (l *oneLine) Write(b []byte) (int, error) {
+	l.begun = true
+	if _, err := l.to.Write(bytes.ReplaceAll(b, []byte("\n"), nil)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func (l *oneLine) end() error {
+	if !l.begun {
+		return nil
+	}
+	_, err := io.WriteString(l.to, "\n")
+	return err
 }

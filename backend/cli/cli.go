@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -350,6 +351,15 @@ func (r *run) desk(ctx context.Context, do func(w *workstation.Workstation) erro
 	if err := w.ActAs(ctx, r.user); err != nil {
 		return err
 	}
+	following, stop := context.WithCancel(ctx)
+	var follower sync.WaitGroup
+	follower.Go(func() {
+		if err := w.FollowLock(following); err != nil {
+			fmt.Fprintln(r.Err, "note: a lock by another Chartkey would not be noticed: "+workstation.Fault(err).Message)
+		}
+	})
+	defer follower.Wait()
+	defer stop()
 	return do(w)
 }
 

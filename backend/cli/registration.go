@@ -278,6 +278,9 @@ func (r *run) registrationRemove() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if err := r.noteOthers(cmd.Context(), w, reg); err != nil {
+					return err
+				}
 				if !yes {
 					if err := r.confirm(cmd.Context(), fmt.Sprintf("Forget %s with its client secret and connection? [y/N] ", reg.Name)); err != nil {
 						return err
@@ -294,6 +297,22 @@ func (r *run) registrationRemove() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
+}
+
+// noteOthers says whose connections a removal ends beside one's own.
+func (r *run) noteOthers(ctx context.Context, w *workstation.Workstation, reg workstation.Registration) error {
+	profiles, err := w.Profiles(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range profiles {
+		for _, c := range p.Connections {
+			if !p.Current && c.Registration == reg.Name {
+				r.out.note(p.Name + " is connected by it. That connection ends too, and the EHR cannot be told: only " + p.Name + " can open its tokens.")
+			}
+		}
+	}
+	return nil
 }
 
 // confirm asks the person at the terminal. Without one, --yes is needed.

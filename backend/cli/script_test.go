@@ -100,7 +100,7 @@ func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*w
 // environment gives what the script's environment is now.
 func (w *world) environment(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range append(slices.Clone(w.names), "NO_COLOR", "DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR") {
+	for _, name := range append(slices.Clone(w.names), "NO_COLOR", "CHARTKEY_PASSCODE_FILE", "DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR") {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

@@ -171,6 +171,15 @@ func nobodyToAsk() *fault.Error {
 
 // ask prompts without echo.
 func (r *run) ask(ctx context.Context, prompt string) (secret.Value, error) {
+	v, err := r.askIfKnown(ctx, prompt)
+	if err == nil && v.IsEmpty() {
+		err = fault.New("usage", "Nothing was entered.", "Run the command again.")
+	}
+	return v, err
+}
+
+// askIfKnown is ask for what may be left empty.
+func (r *run) askIfKnown(ctx context.Context, prompt string) (secret.Value, error) {
 	in, ok := r.In.(*os.File)
 	if !ok {
 		return secret.Value{}, nobodyToAsk()
@@ -185,7 +194,7 @@ func (r *run) ask(ctx context.Context, prompt string) (secret.Value, error) {
 	if ctx.Err() != nil {
 		return secret.Value{}, errors.Join(cancelled(), term.Restore(int(in.Fd()), state))
 	}
-	if err != nil || len(b) == 0 {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return secret.Value{}, fault.New("usage", "Nothing was entered.", "Run the command again.").Because(err)
 	}
 	return secret.New(b), nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"chartkey/backend/fault"
 	"chartkey/backend/secret"
@@ -37,7 +38,11 @@ func (r *run) userListCommand() *cobra.Command {
 				return r.out.print(nil, func(out io.Writer) {
 					table(out, []string{"NAME", "ROLE", "PASSCODE", "CONNECTIONS"}, func(row func(cells ...string)) {
 						for _, p := range all {
-							row(p.Name, p.Role, p.Passcode, fmt.Sprint(len(p.Connections)))
+							passcode := p.Passcode
+							if p.WaitUntil != nil {
+								passcode += ", waits until " + when(p.WaitUntil)
+							}
+							row(p.Name, p.Role, passcode, fmt.Sprint(len(p.Connections)))
 						}
 					})
 				})
@@ -107,109 +112,129 @@ func (r *run) userAddCommand() *cobra.Command {
 	return cmd
 }
 
-// confirmLoss says what a reset or a removal ends, before it does, and has the
-// EHRs told first where the person's own passcode is given for that.
-func (r *run) confirmLoss(ctx context.Context, w *workstation.Workstation, name, what string, yes bool, file string) error {
-	if file != "" {
-		passcode, err := readSecretFile(ctx, file, "passcode", "passcode-file")
-		if err != nil {
-			return err
-		}
-		done, err := w.RevokeConnections(ctx, name, passcode)
+// loss is what a reset or a removal ends, and how it is asked for.
+type loss struct {
+	yes bool
+	// passcodeFile holds the person's own passcode, by which the EHRs can be told first.
+	passcodeFile string
+}
+
+func (l *loss) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&l.yes, "yes", false, "do not ask")
+	cmd.Flags().StringVar(&l.passcodeFile, "revoke-passcode-file", "", "the `file` that holds the person's own passcode, to have the EHRs told first")
+}
+
+// confirm says what is lost before it is, and has the EHRs told first where the
+// person's own passcode is given for that. It gives the profile and how many of
+// its connections are left to be lost.
+func (l *loss) confirm(ctx context.Context, r *run, w *workstation.Workstation, user, question string) (p workstation.Profile, lost int, err error) {
+	if p, err = w.Profile(ctx, user); err != nil {
+		return p, 0, err
+	}
+	passcode, err := l.passcode(ctx, r, p)
+	if err != nil {
+		return p, 0, err
+	}
+	if !passcode.IsEmpty() {
+		done, err := w.RevokeConnections(ctx, p.ID, passcode)
 		for _, d := range done {
 			r.out.note(d.Status.RegistrationName + ": " + d.Message)
 		}
 		if err != nil {
-			return err
+			return p, 0, err
+		}
+		if p, err = w.Profile(ctx, p.ID); err != nil {
+			return p, 0, err
 		}
 	}
-	all, err := w.Profiles(ctx)
-	if err != nil {
-		return err
+	if lost = len(p.Connections); lost > 0 {
+		r.out.note(fmt.Sprintf("%s of %s lost with the key. The EHRs are not told; for that, give the person's own passcode by --revoke-passcode-file.", counted(lost, "connection", "is", "are"), p.Name))
 	}
-	lost := 0
-	for _, p := range all {
-		if p.Name == name || p.ID == name {
-			lost = len(p.Connections)
-		}
+	if l.yes || !r.Terminal {
+		return p, lost, nil
 	}
-	if lost > 0 {
-		r.out.note(fmt.Sprintf("%d connections of %s are lost with the key. The EHRs are not told of it; for that, give the person's own passcode by --revoke-passcode-file.", lost, name))
-	}
-	if yes || !r.Terminal {
-		return nil
-	}
-	return r.confirm(ctx, fmt.Sprintf("%s %s? [y/N] ", what, name))
+	return p, lost, r.confirm(ctx, fmt.Sprintf("%s %s? [y/N] ", question, p.Name))
 }
 
-func (r *run) lossFlags(cmd *cobra.Command, yes *bool, file *string) {
-	cmd.Flags().BoolVar(yes, "yes", false, "do not ask")
-	cmd.Flags().StringVar(file, "revoke-passcode-file", "", "the `file` that holds the person's own passcode, to have the EHRs told first")
+// passcode is the person's own, from the file or, at a terminal, if they are there to give it.
+func (l *loss) passcode(ctx context.Context, r *run, p workstation.Profile) (secret.Value, error) {
+	switch {
+	case l.passcodeFile != "":
+		r.warnOfMode(l.passcodeFile, "passcode")
+		return readSecretFile(ctx, l.passcodeFile, "passcode", "passcode-file")
+	case !r.Terminal || l.yes || len(p.Connections) == 0 || p.Passcode != "set":
+		return secret.Value{}, nil
+	}
+	fmt.Fprintf(r.Err, "%s of %s would be lost. With the person's own passcode the EHRs are told first.\n", counted(len(p.Connections), "connection", "", ""), p.Name)
+	return r.askIfKnown(ctx, "Passcode of "+p.Name+", or nothing: ")
+}
+
+// counted gives "1 connection is" or "2 connections are".
+func counted(n int, noun, one, many string) string {
+	text, verb := fmt.Sprintf("%d %s", n, noun), one
+	if n != 1 {
+		text, verb = text+"s", many
+	}
+	return strings.TrimSpace(text + " " + verb)
+}
+
+// lostProfile says of whom a command removed or reset the key, and what went with it.
+type lostProfile struct {
+	Event string `json:"event"` // removed | reset
+	workstation.Profile
+	ConnectionsLost int `json:"connections_lost"`
 }
 
 func (r *run) userRemoveCommand() *cobra.Command {
-	var yes bool
-	var file string
+	var l loss
 	cmd := &cobra.Command{
 		Use: "remove NAME", Short: "Remove a person, with their key and connections", Args: exactArgs("a name"),
 		Example: "  chartkey user remove dr.okafor --yes",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
-				if err := r.confirmLoss(cmd.Context(), w, args[0], "Remove", yes, file); err != nil {
+				p, lost, err := l.confirm(cmd.Context(), r, w, args[0], "Remove")
+				if err != nil {
 					return err
 				}
-				if err := w.RemoveProfile(cmd.Context(), args[0]); err != nil {
+				if err := w.RemoveProfile(cmd.Context(), p.ID); err != nil {
 					return err
 				}
-				return r.out.print(removed{Removed: args[0]}, func(out io.Writer) {
-					fmt.Fprintf(out, "Removed %s. The key is destroyed, and the connections with it.\n", args[0])
+				return r.out.print(lostProfile{"removed", p, lost}, func(out io.Writer) {
+					fmt.Fprintf(out, "%s is removed. The key is destroyed, and with it %s.\n", p.Name, counted(lost, "connection", "", ""))
 				})
 			})
 		},
 	}
-	r.lossFlags(cmd, &yes, &file)
+	l.flags(cmd)
 	return cmd
 }
 
-// removed says what a command removed.
-type removed struct {
-	Removed string `json:"removed"`
-}
-
 func (r *run) userResetCommand() *cobra.Command {
-	var yes bool
-	var file string
+	var l loss
 	cmd := &cobra.Command{
 		Use: "reset NAME", Short: "Take a lost passcode away, with the connections that it locked", Args: exactArgs("a name"),
 		Example: "  chartkey user reset dr.okafor --yes",
 		Long:    "The key that the passcode locked is destroyed, so its connections are gone. The profile chooses\na new passcode when it is used next.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
-				if err := r.confirmLoss(cmd.Context(), w, args[0], "Reset the passcode of", yes, file); err != nil {
+				p, lost, err := l.confirm(cmd.Context(), r, w, args[0], "Reset the passcode of")
+				if err != nil {
 					return err
 				}
-				if err := w.ResetPasscode(cmd.Context(), args[0]); err != nil {
+				if err := w.ResetPasscode(cmd.Context(), p.ID); err != nil {
 					return err
 				}
-				return r.showProfile(cmd.Context(), w, args[0])
+				if p, err = w.Profile(cmd.Context(), p.ID); err != nil {
+					return err
+				}
+				return r.out.print(lostProfile{"reset", p, lost}, func(out io.Writer) {
+					fmt.Fprintf(out, "%s has no passcode now, and chooses one at the next use. The key is destroyed, and with it %s.\n", p.Name, counted(lost, "connection", "", ""))
+				})
 			})
 		},
 	}
-	r.lossFlags(cmd, &yes, &file)
+	l.flags(cmd)
 	return cmd
-}
-
-func (r *run) showProfile(ctx context.Context, w *workstation.Workstation, name string) error {
-	all, err := w.Profiles(ctx)
-	if err != nil {
-		return err
-	}
-	for _, p := range all {
-		if p.Name == name || p.ID == name {
-			return r.printProfile(p)
-		}
-	}
-	return nil
 }
 
 func (r *run) userPasscodeCommand() *cobra.Command {
@@ -220,17 +245,24 @@ func (r *run) userPasscodeCommand() *cobra.Command {
 		Long:    "The present passcode comes from CHARTKEY_PASSCODE_FILE, or is asked for. The connections stay.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.desk(cmd.Context(), func(w *workstation.Workstation) error {
-				next, err := r.passcodeFrom(cmd.Context(), file, args[0])
+				p, err := w.Profile(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				next, err := r.passcodeFrom(cmd.Context(), file, p.Name)
 				if err != nil {
 					return err
 				}
 				if next.IsEmpty() {
 					return fault.New("passcode-needed", "There is no new passcode.", "Name a file that holds it by --passcode-file, or run the command in a terminal to be asked.")
 				}
-				if err := w.ChangePasscode(cmd.Context(), args[0], secret.Value{}, next); err != nil {
+				if err := w.ChangePasscode(cmd.Context(), p.ID, secret.Value{}, next); err != nil {
 					return err
 				}
-				return r.showProfile(cmd.Context(), w, args[0])
+				if p, err = w.Profile(cmd.Context(), p.ID); err != nil {
+					return err
+				}
+				return r.printProfile(p)
 			})
 		},
 	}

@@ -221,6 +221,9 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) Watch(ctx context.Context, interval time.Duration, changed func()) error {
 	// data_version counts the writes that this one connection did not make itself, so it needs a connection of its own.
 	conn, err := s.db.Conn(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return Translate(err)
 	}
