@@ -148,7 +148,7 @@ func (l *loss) confirm(ctx context.Context, r *run, w *workstation.Workstation, 
 		}
 	}
 	if lost = len(p.Connections); lost > 0 {
-		r.out.note(fmt.Sprintf("%s of %s lost with the key. The EHRs are not told; for that, give the person's own passcode by --revoke-passcode-file.", counted(lost, "connection", "is", "are"), p.Name))
+		r.out.note(fmt.Sprintf("%s of %s lost with the key. The EHRs are not told; for that, give the person's own passcode by --revoke-passcode-file.", connections(lost, "is", "are"), p.Name))
 	}
 	if l.yes || !r.Terminal {
 		return p, lost, nil
@@ -165,13 +165,13 @@ func (l *loss) passcode(ctx context.Context, r *run, p workstation.Profile) (sec
 	case !r.Terminal || l.yes || len(p.Connections) == 0 || p.Passcode != "set":
 		return secret.Value{}, nil
 	}
-	fmt.Fprintf(r.Err, "%s of %s would be lost. With the person's own passcode the EHRs are told first.\n", counted(len(p.Connections), "connection", "", ""), p.Name)
+	fmt.Fprintf(r.Err, "%s of %s would be lost. With the person's own passcode the EHRs are told first.\n", connections(len(p.Connections), "", ""), p.Name)
 	return r.askIfKnown(ctx, "Passcode of "+p.Name+", or nothing: ")
 }
 
-// counted gives "1 connection is" or "2 connections are".
-func counted(n int, noun, one, many string) string {
-	text, verb := fmt.Sprintf("%d %s", n, noun), one
+// connections gives "1 connection is" or "2 connections are".
+func connections(n int, one, many string) string {
+	text, verb := fmt.Sprintf("%d connection", n), one
 	if n != 1 {
 		text, verb = text+"s", many
 	}
@@ -200,7 +200,7 @@ func (r *run) userRemoveCommand() *cobra.Command {
 					return err
 				}
 				return r.out.print(lostProfile{"removed", p, lost}, func(out io.Writer) {
-					fmt.Fprintf(out, "%s is removed. The key is destroyed, and with it %s.\n", p.Name, counted(lost, "connection", "", ""))
+					fmt.Fprintf(out, "%s is removed. The key is destroyed, and with it %s.\n", p.Name, connections(lost, "", ""))
 				})
 			})
 		},
@@ -228,7 +228,7 @@ func (r *run) userResetCommand() *cobra.Command {
 					return err
 				}
 				return r.out.print(lostProfile{"reset", p, lost}, func(out io.Writer) {
-					fmt.Fprintf(out, "%s has no passcode now, and chooses one at the next use. The key is destroyed, and with it %s.\n", p.Name, counted(lost, "connection", "", ""))
+					fmt.Fprintf(out, "%s has no passcode now, and chooses one at the next use. The key is destroyed, and with it %s.\n", p.Name, connections(lost, "", ""))
 				})
 			})
 		},

@@ -95,7 +95,9 @@ func (w *Workstation) examineUnregistered(ctx context.Context, in RegistrationIn
 		in.ClientSecret = "to-be-given"
 	}
 	in, _, problems, err := w.examine(ctx, "", in)
-	return in, slices.DeleteFunc(problems, func(p FieldProblem) bool { return p.Field == "client_id" || p.Field == "client_secret" || p.Level != "error" }), err
+	return in, slices.DeleteFunc(problems, func(p FieldProblem) bool {
+		return p.Field == "client_id" || p.Field == "client_secret" || p.Level != "error"
+	}), err
 }
 
 // clientMetadata is what the app says of itself.
