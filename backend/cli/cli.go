@@ -279,11 +279,12 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return usage(cmd, fmt.Sprintf("%s takes no argument", cmd.CommandPath()))
 }
 
-// registrationName completes REG with the names of the registrations.
+// registrationName completes REG with the names of the registrations, and KID with those of its keys.
 func (r *run) registrationName(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	const noFiles = cobra.ShellCompDirectiveNoFileComp
 	home, err := workstation.HomeFrom(r.Getenv)
-	if err != nil || len(args) > 0 {
+	ofKey := len(args) == 1 && strings.Contains(cmd.Use, "KID")
+	if err != nil || (len(args) > 0 && !ofKey) {
 		return nil, noFiles
 	}
 	// Pressing Tab makes no data folder.
@@ -295,6 +296,9 @@ func (r *run) registrationName(cmd *cobra.Command, args []string, _ string) ([]c
 		return nil, noFiles
 	}
 	defer func() { _ = w.Close() }() // it was only read
+	if ofKey {
+		return keyIDs(cmd.Context(), w, args[0]), noFiles
+	}
 	regs, err := w.Registrations(cmd.Context())
 	if err != nil {
 		return nil, noFiles

@@ -55,6 +55,19 @@ func (r *run) keyList() *cobra.Command {
 	}
 }
 
+// keyIDs completes a kid.
+func keyIDs(ctx context.Context, w *workstation.Workstation, ref string) []cobra.Completion {
+	keys, err := w.ClientKeys(ctx, ref)
+	if err != nil {
+		return nil
+	}
+	var ids []cobra.Completion
+	for _, k := range keys {
+		ids = append(ids, cobra.CompletionWithDesc(k.ID, k.Kind+", "+keyUse(k)))
+	}
+	return ids
+}
+
 func keyUse(k workstation.ClientKey) string {
 	if k.Signs {
 		return "signs"

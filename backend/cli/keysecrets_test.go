@@ -76,19 +76,42 @@ func TestPrivateKeysStaySealed(t *testing.T) {
 	if err := server.Register(simulator.Client{ID: "keyed", Type: simulator.ConfidentialAsymmetric, RedirectURIs: []string{redirect}, JWKS: &set}); err != nil {
 		t.Fatal(err)
 	}
-	authorize, end := d.begin("Keyed", "--no-browser", "--json")
-	if _, err := simulator.SignIn(t.Context(), authorize, simulator.Choice{Username: "amara", Password: "patient-pass1"}); err != nil {
+	signIn := func(args ...string) {
+		t.Helper()
+		authorize, end := d.begin(append(args, "--no-browser", "--json")...)
+		if _, err := simulator.SignIn(t.Context(), authorize, simulator.Choice{Username: "amara", Password: "patient-pass1"}); err != nil {
+			t.Fatal(err)
+		}
+		end(0)
+	}
+	signIn("Keyed")
+	d.look("after the sign-in", tap)
+
+	// A backend service by the same key, and a workstation that registers itself.
+	d.run(0, "registration", "add", "--name", "Nightly", "--kind", "backend", "--fhir-base-url", server.FHIRBaseURL(), "--client-id", "service", "--no-test", "--json")
+	if err := json.Unmarshal(d.run(0, "registration", "key", "import", "Nightly", "--file", write("key.pem", string(text)), "--json"), &imported); err != nil {
 		t.Fatal(err)
 	}
-	end(0)
-	d.look("after the sign-in", tap)
+	d.run(0, "registration", "key", "use", "Nightly", imported.Kid)
+	if err := server.Register(simulator.Client{ID: "service", Type: simulator.ConfidentialAsymmetric, GrantTypes: []string{"client_credentials"}, JWKS: &set}); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Register(simulator.Client{ID: "own", Type: simulator.Public, RedirectURIs: []string{redirect}}); err != nil {
+		t.Fatal(err)
+	}
+	d.run(0, "registration", "add", "--name", "Own", "--fhir-base-url", server.FHIRBaseURL(), "--client-id", "own", "--redirect-uri", redirect,
+		"--scopes", "openid fhirUser launch/patient patient/Patient.rs system/DynamicClient.register", "--no-test", "--json")
+	signIn("Own")
+	d.look("after the workstation has registered itself", tap)
 
 	_, endWaiting := d.begin("Keyed", "--no-browser", "--json") // so that the journal is there to be searched
 	for _, args := range [][]string{
 		{"registration", "key", "list", "Keyed", "--json"}, {"registration", "key", "list", "Keyed"}, {"registration", "key", "new", "Keyed", "--json"},
 		{"registration", "key", "export", "Keyed"}, {"registration", "key", "export", "Keyed", "--format", "jwk"}, {"registration", "key", "export", "Keyed", "--format", "pem"},
 		{"registration", "key", "export", "Keyed", "--format", "certificate", "--json"}, {"registration", "kit", "Keyed"}, {"registration", "kit", "Keyed", "--json"},
-		{"registration", "show", "Keyed", "--json"}, {"test", "Keyed", "--json"}, {"refresh", "Keyed", "--json"}, {"status", "Keyed"}, {"audit", "list", "--json"}, {"audit", "export"},
+		{"registration", "show", "Keyed", "--json"}, {"test", "Keyed", "--json"}, {"refresh", "Keyed", "--json"}, {"status", "Keyed"},
+		{"test", "Nightly", "--json"}, {"refresh", "Nightly"}, {"fhir", "get", "Nightly", "Patient/amara-nwosu"}, {"refresh", "Own", "--json"}, {"test", "Own"}, {"status", "Own", "--json"},
+		{"trace", "--json"}, {"trace", "Own"}, {"trace", "Nightly"}, {"audit", "list", "--json"}, {"audit", "export"},
 	} {
 		d.run(0, args...)
 	}
@@ -106,7 +129,7 @@ func TestPrivateKeysStaySealed(t *testing.T) {
 	for _, what := range tap.all() {
 		heard[what]++
 	}
-	for what, least := range map[string]int{"client_assertion": 3, "access_token": 2, "line of the key's PEM": 10, "private exponent": 1} {
+	for what, least := range map[string]int{"client_assertion": 6, "assertion": 2, "access_token": 8, "line of the key's PEM": 10, "private exponent": 1} {
 		if heard[what] < least {
 			t.Errorf("the tap heard %d of %s, want at least %d", heard[what], what, least)
 		}

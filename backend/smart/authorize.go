@@ -65,6 +65,9 @@ type Authorization struct {
 // authorization code"): state of 256 bits, PKCE with S256, aud, and a nonce
 // where openid is asked for.
 func (c *Client) Authorization(cfg Configuration, p AuthorizationParams) (Authorization, error) {
+	if cfg.AuthorizationEndpoint == "" {
+		return Authorization{}, fault.New("sign-in-not-offered", "The server offers no sign-in, only access for backend services.", "Check the FHIR base URL. If it is right, register a backend service (chartkey registration add --kind backend).")
+	}
 	endpoint, err := url.Parse(cfg.AuthorizationEndpoint)
 	if err != nil || !network.MaySend(endpoint) {
 		return Authorization{}, fault.New("discovery-endpoint-insecure", "The server's authorization endpoint is not an https address.", "Test the registration again.")

@@ -238,7 +238,9 @@ func parseSmartConfiguration(base string, body []byte) (Configuration, error) {
 	}
 	cfg := Configuration{FHIRBaseURL: base, Source: FromSmartConfiguration}
 	e := endpoints{base: base}
-	cfg.AuthorizationEndpoint = e.required("authorization_endpoint", text(raw["authorization_endpoint"]))
+	if authorization := text(raw["authorization_endpoint"]); authorization != "" || hasSignIn(texts(raw["capabilities"])) {
+		cfg.AuthorizationEndpoint = e.required("authorization_endpoint", authorization)
+	}
 	cfg.TokenEndpoint = e.required("token_endpoint", text(raw["token_endpoint"]))
 	if e.fault != nil {
 		return Configuration{}, e.fault
@@ -276,6 +278,13 @@ func parseSmartConfiguration(base string, body []byte) (Configuration, error) {
 	}
 	cfg.Warnings = e.warnings
 	return cfg, nil
+}
+
+// hasSignIn tells whether a server has a sign-in, and must so name its
+// authorization endpoint (SMART App Launch 2.2, "Conformance"): one that is for
+// backend services alone lists no launch. One that lists nothing is taken to have one.
+func hasSignIn(capabilities []string) bool {
+	return len(capabilities) == 0 || slices.ContainsFunc(capabilities, func(c string) bool { return strings.HasPrefix(c, "launch-") })
 }
 
 // parseCapabilityStatement reads the endpoints from the oauth-uris extension.

@@ -3,6 +3,7 @@ package smart_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -148,6 +149,7 @@ func TestDiscoverFaults(t *testing.T) {
 		{"broken JSON", js(`{`), "discovery-invalid", false},
 		{"no token endpoint", js(`{` + auth + `}`), "discovery-incomplete", false},
 		{"no authorization endpoint", js(`{` + token + `}`), "discovery-incomplete", false},
+		{"launches and no authorization endpoint", js(`{` + token + `,"capabilities":["client-confidential-asymmetric","launch-ehr"]}`), "discovery-incomplete", false},
 		{"endpoint of a wrong type", js(`{` + auth + `,"token_endpoint":7}`), "discovery-incomplete", false},
 		{"http endpoint", js(`{` + auth + `,"token_endpoint":"http://ehr.example/t"}`), "discovery-endpoint-insecure", false},
 		{"script endpoint", js(`{"authorization_endpoint":"javascript:alert(1)",` + token + `}`), "discovery-endpoint-insecure", false},
@@ -198,6 +200,24 @@ func TestDiscoverFaults(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A server for backend services alone has no sign-in (SMART App Launch 2.2, "Conformance").
+func TestDiscoverAServerWithoutSignIn(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"token_endpoint":"http://`+r.Host+`/token","grant_types_supported":["client_credentials"],"capabilities":["client-confidential-asymmetric","permission-v2"]}`)
+	}))
+	defer s.Close()
+	c := &smart.Client{}
+	cfg, err := c.Discover(t.Context(), s.URL+"/fhir")
+	if err != nil || cfg.TokenEndpoint != s.URL+"/token" || cfg.AuthorizationEndpoint != "" {
+		t.Fatalf("%+v %v", cfg, err)
+	}
+	_, err = c.Authorization(cfg, smart.AuthorizationParams{ClientID: "x", RedirectURI: "http://localhost:18320/callback", Scopes: scopes(t, "openid")})
+	if f := fault.From(err); fault.Code(err) != "sign-in-not-offered" || f.Advice == "" {
+		t.Errorf("%+v", f)
+	}
 }
 
 func TestRelativeEndpointsStandBelowTheBase(t *testing.T) {

@@ -3,6 +3,7 @@ package workstation_test
 import (
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -426,6 +427,32 @@ func TestNoLaunchGoesToABackendService(t *testing.T) {
 	if urls, err := b.CallbackURLs(t.Context()); err != nil || slices.Contains(urls, "") {
 		t.Errorf("%v %v", urls, err)
 	}
+}
+
+// A server for backend services alone names no sign-in.
+func TestABackendServiceWhereThereIsNoSignIn(t *testing.T) {
+	b := newKeyBench(t, simulator.Settings{})
+	b.wire.answering(func(r *http.Request, _ string) (int, string, bool) {
+		return 200, `{"token_endpoint":"` + b.ehr.Origin() + `/auth/token","grant_types_supported":["client_credentials"],"token_endpoint_auth_methods_supported":["private_key_jwt"],` +
+			`"capabilities":["client-confidential-asymmetric","permission-v2"]}`, strings.HasSuffix(r.URL.Path, "/smart-configuration")
+	})
+	reg := b.service(t)
+	report, err := b.Test(t.Context(), reg.ID, workstation.LayerAll, nil)
+	if err != nil || !report.OK || checkOf(t, report, "support").Result != workstation.Pass || checkOf(t, report, "introspection").Result != workstation.Skipped {
+		t.Errorf("%+v %v", report, err)
+	}
+	if survey, err := b.Survey(t.Context(), reg.ID, nil); err != nil || slices.ContainsFunc(survey.Items, func(i workstation.SurveyItem) bool {
+		return i.ID == "authorization-endpoint" || i.ID == "capability-launch-ehr" || i.ID == "capability-launch-standalone"
+	}) {
+		t.Errorf("%+v %v", survey, err)
+	}
+	d, err := b.Disconnect(t.Context(), reg.ID, workstation.RevokeAuto)
+	if err != nil || d.Revocation != "not_offered" {
+		t.Errorf("%+v %v", d, err)
+	}
+	app := b.keyed(t)
+	_, err = b.BeginConnect(t.Context(), app.ID, workstation.ConnectOptions{})
+	wantCode(t, err, "sign-in-not-offered")
 }
 
 func TestABackendServiceOnAServerOfSMART1(t *testing.T) {

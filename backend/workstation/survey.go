@@ -381,38 +381,17 @@ func (s *surveyor) answers(ctx context.Context) {
 	if !s.found {
 		return
 	}
-	item := SurveyItem{
-		ID: "authorization-endpoint", Title: "The sign-in page answers", Result: Pass, Declared: network.Clean(s.cfg.AuthorizationEndpoint, 300), Meaning: "A browser will find it.",
+	if s.reg.Kind == KindApp {
+		s.signInPage(ctx)
 	}
-	p, err := s.way.smart.ProbeAuthorization(ctx, s.cfg.AuthorizationEndpoint)
-	at, _ := url.Parse(s.cfg.AuthorizationEndpoint)
-	switch {
-	case err != nil:
-		f := Fault(err)
-		item.Result, item.Seen, item.Advice = Warning, f.Message, f.Advice
-		item.Meaning = "The browser may reach it by another way than Chartkey; if it does not, no sign-in can begin."
-	case p.Location != nil && at != nil && network.SameOrigin(p.Location, at):
-		item.Seen = fmt.Sprintf("Without a request it sends the browser on within %s (HTTP %d).", network.Clean(at.Host, 200), p.Status)
-	case p.Location != nil:
-		item.Result, item.Seen = Warning, fmt.Sprintf("Without a request it sends the browser on to %s://%s (HTTP %d).", network.Clean(p.Location.Scheme, 20), network.Clean(p.Location.Host, 200), p.Status)
-		item.Meaning = "You may sign in at that host. A server that sends browsers on unasked can also be misused to do so."
-		item.Advice = "Check that the host belongs to your health system or its vendor."
-	case p.Status == http.StatusNotFound || p.Status == http.StatusGone || p.Status >= 500:
-		item.Result, item.Seen = Warning, fmt.Sprintf("It answers HTTP %d, where a page should be.", p.Status)
-		item.Meaning = "The sign-in may not begin: some servers answer like this to a request for nothing, and are well otherwise."
-		item.Advice = "If connecting fails too, tell the server's operator."
-	default:
-		item.Seen = fmt.Sprintf("It answers with a page (HTTP %d, %s), and sends nobody on.", p.Status, shown(p.ContentType))
-	}
-	s.tell(item)
 	if ctx.Err() != nil {
 		return
 	}
 
-	item = SurveyItem{
+	item := SurveyItem{
 		ID: "token-endpoint", Title: "The token endpoint answers as OAuth has it", Result: Pass, Declared: network.Clean(s.cfg.TokenEndpoint, 300), Meaning: "When something is refused, the reason can be told.",
 	}
-	p, err = s.way.smart.ProbeToken(ctx, s.cfg.TokenEndpoint)
+	p, err := s.way.smart.ProbeToken(ctx, s.cfg.TokenEndpoint)
 	switch {
 	case err != nil:
 		f := Fault(err)
@@ -435,6 +414,34 @@ func (s *surveyor) answers(ctx context.Context) {
 		item.Result, item.Seen = Warning, fmt.Sprintf("A request without grant type is answered with HTTP %d and %s, and with no OAuth error.", p.Status, shown(p.ContentType))
 		item.Meaning = "It may not be the token endpoint. If it is, why a sign-in is refused will be hard to tell."
 		item.Advice = "A network sign-in page in between is another cause. If connecting fails, tell the server's operator."
+	}
+	s.tell(item)
+}
+
+// signInPage asks where the browser is sent.
+func (s *surveyor) signInPage(ctx context.Context) {
+	item := SurveyItem{
+		ID: "authorization-endpoint", Title: "The sign-in page answers", Result: Pass, Declared: network.Clean(s.cfg.AuthorizationEndpoint, 300), Meaning: "A browser will find it.",
+	}
+	p, err := s.way.smart.ProbeAuthorization(ctx, s.cfg.AuthorizationEndpoint)
+	at, _ := url.Parse(s.cfg.AuthorizationEndpoint)
+	switch {
+	case err != nil:
+		f := Fault(err)
+		item.Result, item.Seen, item.Advice = Warning, f.Message, f.Advice
+		item.Meaning = "The browser may reach it by another way than Chartkey; if it does not, no sign-in can begin."
+	case p.Location != nil && at != nil && network.SameOrigin(p.Location, at):
+		item.Seen = fmt.Sprintf("Without a request it sends the browser on within %s (HTTP %d).", network.Clean(at.Host, 200), p.Status)
+	case p.Location != nil:
+		item.Result, item.Seen = Warning, fmt.Sprintf("Without a request it sends the browser on to %s://%s (HTTP %d).", network.Clean(p.Location.Scheme, 20), network.Clean(p.Location.Host, 200), p.Status)
+		item.Meaning = "You may sign in at that host. A server that sends browsers on unasked can also be misused to do so."
+		item.Advice = "Check that the host belongs to your health system or its vendor."
+	case p.Status == http.StatusNotFound || p.Status == http.StatusGone || p.Status >= 500:
+		item.Result, item.Seen = Warning, fmt.Sprintf("It answers HTTP %d, where a page should be.", p.Status)
+		item.Meaning = "The sign-in may not begin: some servers answer like this to a request for nothing, and are well otherwise."
+		item.Advice = "If connecting fails too, tell the server's operator."
+	default:
+		item.Seen = fmt.Sprintf("It answers with a page (HTTP %d, %s), and sends nobody on.", p.Status, shown(p.ContentType))
 	}
 	s.tell(item)
 }

@@ -39,7 +39,11 @@ func (s *surveyor) capabilities(context.Context) {
 		}
 		return
 	}
-	for _, n := range append(needs(s.reg, s.scopes), need{"launch-ehr", "launches from the EHR"}) {
+	all := needs(s.reg, s.scopes)
+	if s.reg.Kind == KindApp {
+		all = append(all, need{"launch-ehr", "launches from the EHR"})
+	}
+	for _, n := range all {
 		item := SurveyItem{ID: "capability-" + n.capability, Title: "It declares " + n.what, Result: Pass, Declared: n.capability + " is listed.", Seen: "This registration needs it.", Meaning: "Nothing speaks against it."}
 		optional := n.capability == "launch-ehr"
 		if optional {

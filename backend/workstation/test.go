@@ -303,6 +303,9 @@ func (r *testRun) discovery(ctx context.Context) outcome {
 		source = "From the CapabilityStatement, as older servers do it"
 	}
 	detail := fmt.Sprintf("%s: sign-in at %s.", source, cfg.AuthorizationEndpoint)
+	if cfg.AuthorizationEndpoint == "" || r.reg.Kind == KindBackend {
+		detail = fmt.Sprintf("%s: tokens at %s.", source, cfg.TokenEndpoint)
+	}
 	if len(cfg.Warnings) > 0 {
 		return because(Warning, detail+" "+strings.Join(cfg.Warnings, " "), "Chartkey can work with it; tell the server's operator if sign-in fails.")
 	}
