@@ -31,7 +31,7 @@ func newLaunchpad(t *testing.T, settings simulator.Settings) *launchpad {
 	t.Helper()
 	l := &launchpad{
 		bench: newBench(t, settings), at: strings.Replace(freeRedirect(t), "/callback", "/launch", 1),
-		seen: make(chan workstation.LaunchSeen, 4096), connected: make(chan workstation.Status, 64), failed: make(chan *fault.Error, 64),
+		seen: make(chan workstation.LaunchSeen, 4096), connected: make(chan workstation.Status, 4096), failed: make(chan *fault.Error, 4096),
 	}
 	var err error
 	l.listener, err = l.ListenForLaunches(t.Context(), l.at, workstation.LaunchSink{

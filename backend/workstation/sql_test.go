@@ -11,7 +11,7 @@ import (
 // execSQL changes the database behind the workstation's back.
 func (b *bench) execSQL(t *testing.T, statement string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(b.home, "chartkey.db"))
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(b.home, "chartkey.db")+"?_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
 	}
