@@ -59,7 +59,7 @@ func localRules() []rule {
 			fault("sandbox-off", "sandbox-failed", "listener-off"), "It does not run.",
 			"The place Sandbox, or Launches, shows its switch.", "Switch it on, and try again.", Retry, "docs/simulator.md"),
 		local("input-invalid", "Something that was entered cannot be used.",
-			either(faultFamily("invalid-"), fault("client-id-missing", "scopes-missing", "user-exists", "own-profile", "url-invalid", "issuer-not-found", "registration-not-found", "trace-not-found", "client-key-exists", "login-not-found", "user-not-found", "no-failure", "no-such-fix", "nothing-pasted", "sign-in-not-needed")), "It was refused before anything was asked of a server.",
+			either(faultFamily("invalid-"), fault("client-id-missing", "scopes-missing", "user-exists", "own-profile", "url-invalid", "issuer-not-found", "registration-not-found", "trace-not-found", "client-key-exists", "login-not-found", "user-not-found", "no-failure", "no-such-fix", "nothing-pasted", "sign-in-not-needed", "sign-in-not-offered")), "It was refused before anything was asked of a server.",
 			"The message names the field.", "Correct what the message names.", CorrectInput, commands),
 		local("role-needed", "This profile may not do that.",
 			fault("role-needed"), "It takes another role.",
