@@ -242,6 +242,10 @@ var recordedDeeds = []struct {
 		_, err := o.Survey(ctx, o.reg.ID, nil)
 		return err
 	}, []string{"dr okafor: test survey started", "dr okafor: test survey done"}},
+	{"RegisterApp", "", nil, func(ctx context.Context, _ *testing.T, o *office) error {
+		_, _, err := o.admin.RegisterApp(ctx, workstation.RegistrationInput{Name: "Registered", FHIRBaseURL: o.ehr.FHIRBaseURL(), RedirectURIs: []string{o.redirect}}, secret.Value{})
+		return err
+	}, []string{"owner: registration registering started", "owner: registration registering done", "owner: registration added"}},
 	{"NewClientKey", "", func(t *testing.T, o *office) { o.asymmetric(t) }, func(ctx context.Context, _ *testing.T, o *office) error {
 		_, err := o.admin.NewClientKey(ctx, "Keys", smart.ES384)
 		return err

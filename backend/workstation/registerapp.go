@@ -49,21 +49,22 @@ func (w *Workstation) registerApp(ctx context.Context, who *seat, in Registratio
 			return Registration{}, nil, err
 		}
 	}
-	cfg, err := w.discover(ctx, asked.FHIRBaseURL)
-	if err != nil {
-		return Registration{}, nil, err
-	}
-	metadata, own, err := w.clientMetadata(ctx, asked, cfg)
-	if err != nil {
-		return Registration{}, nil, err
-	}
-	way, err := w.to(ctx, asked.FHIRBaseURL)
-	if err != nil {
-		return Registration{}, nil, err
-	}
+	var cfg smart.Configuration
+	var own given
 	var registered smart.RegisteredClient
 	entry := audit.Entry{Action: audit.Registration, Detail: audit.DetailRegistering, Server: asked.FHIRBaseURL}
 	if err := w.recorded(ctx, who.profile, entry, func(ctx context.Context, _ *action) (err error) {
+		if cfg, err = w.discover(ctx, asked.FHIRBaseURL); err != nil {
+			return err
+		}
+		var metadata smart.ClientMetadata
+		if metadata, own, err = w.clientMetadata(ctx, asked, cfg); err != nil {
+			return err
+		}
+		way, err := w.to(ctx, asked.FHIRBaseURL)
+		if err != nil {
+			return err
+		}
 		registered, err = way.smart.Register(ctx, cfg, metadata, token)
 		return err
 	}); err != nil {

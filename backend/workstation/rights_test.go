@@ -51,7 +51,7 @@ var (
 		"SaveRegistration", "RemoveRegistration", "ApproveIssuer", "RefuseIssuer", "WithdrawIssuer", "InspectIssuer", "CreateVault", "ProtectVault",
 		"AddProfile", "RemoveProfile", "ResetPasscode", "RevokeConnections", "SetPolicy", "AuditLog", "VerifyAudit", "ExportAudit", "Retain", "ResealAudit",
 		"NewClientKey", "ImportClientKey", "UseClientKey", "RemoveClientKey", "SetProxy", "SetAuthorities", "SetClientCertificate",
-		"EnableLocalHTTPS", "TrustLocalHTTPS", "DisableLocalHTTPS", "ApplyFix",
+		"EnableLocalHTTPS", "TrustLocalHTTPS", "DisableLocalHTTPS", "ApplyFix", "RegisterApp",
 	}
 	forSignedIn = []string{
 		"BeginConnect", "AcceptConnection", "Test", "Refresh", "RefreshDue", "Disconnect", "Read", "ReadPages", "SaveLaunchSettings", "OpenVault", "Route", "Diagnose", "RecognizePage", "Survey", "Traces", "WriteTrace",
